@@ -1,0 +1,1 @@
+"""Everything that needs data, a model or a run directory."""

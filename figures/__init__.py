@@ -1,0 +1,1 @@
+"""Pictures and one report, drawn from results alone."""

@@ -1,0 +1,144 @@
+"""Files that are either whole or absent: write beside, then rename."""
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geometry.errors import DataError
+
+
+def plain(value: Any) -> Any:
+    """Turn a result into what JSON can hold: dicts, lists, strings, finite numbers, None.
+
+    NaN and infinities become ``None`` because JSON has no word for them.
+
+    >>> plain({"a": np.float64(0.5), "b": np.array([1, 2]), "c": float("nan")})
+    {'a': 0.5, 'b': [1, 2], 'c': None}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return value
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
+
+    Raises:
+        DataError: the directory cannot be written or the disk is full.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(f"Cannot write {path}: {error.strerror or error}. Nothing was left half-written.") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_directory(path: Path) -> Iterator[Path]:
+    """Yield a temporary directory beside ``path``; put it in ``path``'s place when the block succeeds.
+
+    A reader, or a process restarted after ``kill -9``, finds the old directory or the new one;
+    :func:`recover_directory` settles the one instant between the two renames.
+
+    Raises:
+        DataError: the directory cannot be written or the disk is full.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        yield temporary
+        temporary.chmod(0o755)
+        previous = _previous(path)
+        shutil.rmtree(previous, ignore_errors=True)
+        if path.exists():
+            path.replace(previous)
+        temporary.replace(path)
+        shutil.rmtree(previous, ignore_errors=True)
+    except OSError as error:
+        raise DataError(f"Cannot write {path}: {error.strerror or error}. Nothing was left half-written.") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def recover_directory(path: Path) -> None:
+    """Put back the previous directory if a crash fell between the two renames of a replacement."""
+    path = Path(path)
+    previous = _previous(path)
+    if previous.exists() and not path.exists():
+        previous.replace(path)
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f".{path.name}.previous")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a result as indented JSON (NaN becomes null)."""
+    write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows under a header as CSV; an undefined number (NaN, None) is an empty cell."""
+    import csv
+    import io
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([["" if cell is None else cell for cell in plain(list(row))] for row in rows])
+    write_text(path, buffer.getvalue())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"Expected a file at {path}, found none.") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"Expected JSON in {path}, could not read it: {error}.") from error
