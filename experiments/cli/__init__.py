@@ -1,0 +1,96 @@
+"""The ``tailgeom`` command: one file a subcommand, imported only when it is asked for."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+COMMANDS = {
+    "demo": "Run the whole chain on four embedded digit domains and write one report.",
+    "data": "Count the images of a data set and show how a setting splits them.",
+    "train": "Train an algorithm on an imbalanced multi-domain data set.",
+    "extract": "Write a run's (or a frozen backbone's) features, logits and labels as an artifact.",
+    "measure": "Measure neural collapse and minority collapse in an artifact.",
+    "optimum": "Solve for the optimal geometry of class means, with a certificate.",
+    "compare": "Compare learned class means with the optimal geometry for their proportions.",
+    "bound": "Estimate the terms of a generalization bound from an artifact.",
+    "check": "Check whether the theory's assumptions hold in an artifact, with verdicts.",
+    "report": "Analyse one or more runs and write figures and one self-contained report.",
+}
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit code (0 ok, 1 a check failed, 2 usage, 3 data missing or broken)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if words else 2
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"tailgeom {version('tailgeom')}")
+        return 0
+    if words[0] not in COMMANDS:
+        return _fail(f"Unknown command {words[0]!r}; known: {', '.join(COMMANDS)}.", 2)
+    return _run(words[0], words[1:])
+
+
+def overview() -> str:
+    """The text of ``tailgeom --help``."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: tailgeom COMMAND [options]",
+            "",
+            "Theory and geometry of representations learned from imbalanced data.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "Every command explains itself:  tailgeom COMMAND --help",
+            "Every analysis takes --json (the result on standard output) and --out DIR (JSON, CSV and LaTeX files).",
+            "Exit codes: 0 ok, 1 a check failed, 2 usage, 3 data missing or broken.",
+        ]
+    )
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    import inspect
+    import re
+
+    import tyro
+
+    from geometry.errors import TailgeomError
+
+    command: Any = import_module(f"experiments.cli.{name}").COMMAND
+    text, _, _ = inspect.cleandoc(command.__doc__).partition("\nAttributes:")
+    description = re.sub(r"::\n+", ":\n", text)
+    try:
+        parsed = tyro.cli(
+            command,
+            prog=f"tailgeom {name}",
+            args=list(words),
+            description=description,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+        )
+        return int(parsed.run() or 0)
+    except TailgeomError as error:
+        return _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left; there is nobody to tell
+        return 0
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        return _fail(f"{error.strerror or error}{where}; finished work is kept.", 3)
+    except KeyboardInterrupt:
+        return _fail(
+            "Interrupted; finished work is kept, the same command goes on from the last checkpoint.", INTERRUPTED
+        )
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"tailgeom: {message}", file=sys.stderr)
+    return code

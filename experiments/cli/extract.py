@@ -1,0 +1,59 @@
+"""``tailgeom extract``."""
+
+from dataclasses import dataclass
+
+from experiments.arguments import OptionalPath, RunPath
+from experiments.config import DataConfig, ModelConfig
+from geometry.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Extract:
+    r"""Write features, logits, labels and the head as one artifact, the input of every analysis.
+
+    With RUN: the run's selected checkpoint on its training, validation, source-test and target images, into
+    RUN/artifact. Without: the features of a frozen backbone on a data set, on which
+    `tailgeom train --features` trains heads.
+
+    Example::
+
+        tailgeom extract runs/demo/ndcl
+        tailgeom extract --dataset PACS --data ROOT --setting TotalHeavyTail --test-domain sketch \
+            --validation 15 --backbone resnet50 --weights imagenet --out runs/pacs/features
+
+    Attributes:
+        run_directory: a finished or running training run.
+        out: where the artifact goes (default: RUN/artifact).
+        checkpoint: selected (best balanced validation accuracy) or last.
+        device: auto, cpu or cuda.
+    """
+
+    run_directory: RunPath = None
+    out: OptionalPath = None
+    checkpoint: str = "selected"
+    device: str = "auto"
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig(backbone="resnet50", weights="imagenet")
+
+    def run(self) -> int:
+        """Extract, with progress, and print where the artifact is."""
+        from experiments.cli.output import progress_bar, say
+        from experiments.extraction import extract_frozen, extract_run
+
+        out = self.out or (self.run_directory / "artifact" if self.run_directory else None)
+        if out is None:
+            raise UsageError("Expected --out DIR for the features of a frozen backbone (or a RUN to extract).")
+        with progress_bar("extracting") as update:
+            if self.run_directory is not None:
+                artifact = extract_run(
+                    self.run_directory, checkpoint=self.checkpoint, device=self.device, progress=update
+                )
+            else:
+                artifact = extract_frozen(self.data, self.model, device=self.device, progress=update)
+        artifact.save(out)
+        n, d = artifact.features.shape
+        say(f"{out}: {n} samples, {d} features, {artifact.num_classes} classes, {artifact.num_domains} domains")
+        return 0
+
+
+COMMAND = Extract

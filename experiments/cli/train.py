@@ -1,0 +1,101 @@
+"""``tailgeom train``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from experiments.arguments import OptionalPath
+from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from geometry.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Train:
+    r"""Train an algorithm on an imbalanced multi-domain data set, one domain held out.
+
+    The run directory holds configuration, counts, metrics, checkpoint and manifest. Interrupting loses at most
+    the steps since the last checkpoint; the same command resumes, and does nothing when the run is done.
+    With --features the inputs are the feature vectors of an artifact (a frozen backbone): a linear head is
+    trained on them, and what an algorithm mixes are features.
+
+    Example::
+
+        tailgeom train --algorithm ndcl --steps 200 --out runs/digits-ndcl
+        tailgeom train --dataset PACS --data ROOT --test-domain sketch --validation 15 --image-size 224 \
+            --backbone resnet50 --weights imagenet --algorithm ndcl --set alpha=0.3 --lr 5e-5 --steps 5001 \
+            --augment crop_flip --checkpoint-every 300 --out runs/pacs-ndcl
+
+    Attributes:
+        out: the run directory.
+        features: train a linear head on this artifact's features instead of images.
+        set: options of the algorithm, as name=value.
+    """
+
+    out: Path
+    features: OptionalPath = None
+    set: tuple[str, ...] = ()
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    optim: Annotated[OptimConfig, tyro.conf.arg(name="")] = OptimConfig()
+
+    def config(self) -> RunConfig:
+        """The run's configuration."""
+        from dataclasses import replace
+
+        optim = replace(self.optim, options=dict(self.optim.options) | parse_options(self.set))
+        return RunConfig(data=self.data, model=self.model, optim=optim, features=self.features)
+
+    def run(self) -> int:
+        """Train or resume, with progress."""
+        run_training(self.config(), self.out)
+        return 0
+
+
+def run_training(config: RunConfig, out: Path) -> None:
+    """Train with a progress bar and say what came out."""
+    from experiments.cli.output import progress_bar, say
+    from experiments.training import train
+
+    steps = config.optim.steps
+    with progress_bar(f"{config.optim.algorithm} on {config.data.dataset}") as update:
+
+        def report(step: int, terms: dict[str, float]) -> None:
+            update(step, steps, "  ".join(f"{name.removeprefix('loss/')} {value:.3f}" for name, value in terms.items()))
+
+        run = train(config, out, report=report)
+    last = [row for row in run.metrics() if "target/accuracy" in row or "validation/accuracy" in row][-1:]
+    parts = {
+        f"{part} {name.replace('_', ' ')}": row.get(f"{part}/{name}")
+        for row in last
+        for part in ("validation", "target")
+        for name in ("balanced_accuracy", "accuracy")
+    }
+    numbers = ", ".join(f"{name} {100 * value:.1f} %" for name, value in parts.items() if value is not None)
+    say(f"{out}: {steps} steps of {config.optim.algorithm} done; {numbers}")
+
+
+def parse_options(words: Sequence[str]) -> dict[str, float]:
+    """``name=value`` words as a mapping.
+
+    Raises:
+        UsageError: a word is not of that form.
+
+    >>> parse_options(["alpha=0.3"])
+    {'alpha': 0.3}
+    """
+    options = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        try:
+            options[name.strip()] = float(value)
+        except ValueError as error:
+            raise UsageError(f"Expected name=number after --set, got {word!r}.") from error
+        if not separator:
+            raise UsageError(f"Expected name=number after --set, got {word!r}.")
+    return options
+
+
+COMMAND = Train

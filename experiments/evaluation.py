@@ -1,0 +1,52 @@
+"""Predictions of a model on chosen samples, and the accuracies reported while training."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from experiments.models import Classifier
+from experiments.task import Task
+
+
+@torch.no_grad()
+def predict(
+    model: Classifier, task: Task, index: NDArray[np.intp], device: torch.device, *, chunk: int = 256
+) -> tuple[Tensor, Tensor]:
+    """Features ``(n, D)`` and logits ``(n, K)`` on the CPU, in evaluation mode, without augmentation."""
+    was_training = model.training
+    model.eval()
+    features, logits = [], []
+    for start in range(0, len(index), chunk):
+        found = model.features(task.inputs.batch(index[start : start + chunk], device))
+        features.append(found.cpu())
+        logits.append(model.head(found).cpu())
+    model.train(was_training)
+    return torch.cat(features), torch.cat(logits)
+
+
+def accuracies(
+    predicted: NDArray[np.integer],
+    labels: NDArray[np.integer],
+    num_classes: int,
+    groups: Mapping[str, NDArray[np.bool_]],
+) -> dict[str, float]:
+    """Plain accuracy, mean class accuracy, and the mean class accuracy of each shot group, in [0, 1].
+
+    Classes without a sample are left out; a group without any is NaN.
+
+    >>> accuracies(np.array([0, 0, 1]), np.array([0, 0, 0]), 2, {})
+    {'accuracy': 0.6666666666666666, 'balanced_accuracy': 0.6666666666666666}
+    """
+    total = np.bincount(labels, minlength=num_classes).astype(np.float64)
+    right = np.bincount(labels[predicted == labels], minlength=num_classes)
+    per_class = np.divide(right, total, out=np.full(num_classes, np.nan), where=total > 0)
+
+    def mean(values: NDArray[np.float64]) -> float:
+        present = values[np.isfinite(values)]
+        return float(present.mean()) if present.size else float("nan")
+
+    result = {"accuracy": float((predicted == labels).mean()), "balanced_accuracy": mean(per_class)}
+    return result | {name: mean(per_class[mask]) for name, mask in groups.items()}

@@ -1,0 +1,141 @@
+"""From a run, or from a frozen backbone, to an artifact on disk."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experiments.algorithms import TrainingSet
+from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.data.batches import BatchSampler
+from experiments.evaluation import predict
+from experiments.models import Classifier, build_classifier
+from experiments.probes.anchor_gradients import Recorded, record_anchor_gradients
+from experiments.provenance import provenance
+from experiments.runs import RunDirectory
+from experiments.task import Task, open_task
+from experiments.training import build, next_batch, pick_device, step_rng
+from geometry.artifact import SPLITS, Artifact
+from geometry.errors import DataError, UsageError
+
+Progress = Callable[[int, int], None]
+CHUNK = 128
+PROBE_BATCHES = 64
+
+
+def config_of(run: RunDirectory, device: str = "auto") -> RunConfig:
+    """The configuration a run directory was made with."""
+    saved = run.config()
+    try:
+        data = dict(saved["data"], data=None if saved["data"]["data"] is None else Path(saved["data"]["data"]))
+        return RunConfig(
+            data=DataConfig(**data),
+            model=ModelConfig(**saved["model"]),
+            optim=OptimConfig(**saved["optim"], device=device),
+            features=None if saved["features"] is None else Path(saved["features"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(f"The configuration in {run.path} is not one of this version: {error}.") from error
+
+
+def extract_run(
+    path: Path, *, checkpoint: str = "selected", device: str = "auto", progress: Progress | None = None
+) -> Artifact:
+    """Features, logits, head and probes of a run's training, validation, source-test and target samples.
+
+    Args:
+        path: the run directory.
+        checkpoint: ``selected`` (best balanced validation accuracy) or ``last``.
+        device: auto, cpu or cuda.
+        progress: called with samples done and in all.
+
+    Raises:
+        DataError: no checkpoint, or broken data.
+        UsageError: unknown checkpoint name.
+    """
+    if checkpoint not in ("selected", "last"):
+        raise UsageError(f"Unknown checkpoint {checkpoint!r}; known: selected, last.")
+    run = RunDirectory(path)
+    config = config_of(run, device)
+    saved = run.load_checkpoint()
+    if saved is None:
+        raise DataError(f"{path} has no checkpoint yet; train first: tailgeom train --out {path}.")
+    task = open_task(config)
+    where = pick_device(device)
+    algorithm = build(replace(config, model=replace(config.model, weights="none")), task, where)
+    algorithm.load_state_dict(saved.selected if checkpoint == "selected" else saved.weights)
+    algorithm.eval()
+    step = saved.state["best_step"] if checkpoint == "selected" else saved.step
+    made_by = {"run": run.config(), "checkpoint": checkpoint, "step": step, **provenance()}
+    artifact = _collect(algorithm.model, task, where, made_by, progress, with_head=True)
+    return replace(artifact, probes=_probe(config, task, algorithm.model, where))
+
+
+def extract_frozen(
+    data: DataConfig, model: ModelConfig, *, device: str = "auto", progress: Progress | None = None
+) -> Artifact:
+    """Features of an untrained or pretrained backbone, without a head: what ``train --features`` reads."""
+    config = RunConfig(data=data, model=model)
+    task = open_task(config)
+    where = pick_device(device)
+    classifier = build_classifier(model.backbone, len(task.classes), seed=data.seed, weights=model.weights).to(where)
+    made_by = {"frozen": config.to_dict(), **provenance()}
+    return _collect(classifier, task, where, made_by, progress, with_head=False)
+
+
+def _collect(
+    model: Classifier,
+    task: Task,
+    device: torch.device,
+    made_by: dict[str, Any],
+    progress: Progress | None,
+    *,
+    with_head: bool,
+) -> Artifact:
+    index = np.concatenate([task.indices(part) for part in SPLITS])
+    features, logits = [], []
+    for start in range(0, len(index), CHUNK):
+        found, scores = predict(model, task, index[start : start + CHUNK], device, chunk=CHUNK)
+        features.append(found.numpy())
+        logits.append(scores.numpy())
+        if progress is not None:
+            progress(min(start + CHUNK, len(index)), len(index))
+    return Artifact(
+        features=np.concatenate(features),
+        labels=task.labels[index],
+        class_names=task.classes,
+        logits=np.concatenate(logits) if with_head else None,
+        domains=task.domain[index],
+        domain_names=task.domains,
+        split=np.concatenate([np.full(len(task.indices(part)), code) for code, part in enumerate(SPLITS)]),
+        split_names=SPLITS,
+        head_weight=_numpy(model.head.weight) if with_head else None,
+        head_bias=_numpy(model.head.bias) if with_head else None,
+        train_counts=task.counts,
+        held_out=task.held_out,
+        shot_thresholds=task.shot_thresholds,
+        sample_ids=tuple(task.sample_ids[i] for i in index),
+        provenance=made_by | {"data": task.describe()},
+    )
+
+
+def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
+    return tensor.detach().cpu().numpy()
+
+
+def _probe(config: RunConfig, task: Task, model: Classifier, device: torch.device) -> Recorded:
+    """Record anchor gradients on the run's own first training batches, without augmentation."""
+    plain = replace(config, optim=replace(config.optim, augment="none"))
+    pools = [task.indices("train", domain) for domain in task.sources]
+    sampler = BatchSampler(pools, config.optim.batch_size, config.data.seed)
+    steps = range(min(PROBE_BATCHES, config.optim.steps))
+    return record_anchor_gradients(
+        model,
+        (next_batch(plain, task, sampler, step, device) for step in steps),
+        TrainingSet(counts=task.source_counts),
+        (step_rng(config.data.seed, step, "probe") for step in steps),
+    )

@@ -1,0 +1,33 @@
+"""Cosine similarity that is finite, with finite gradients, on every finite input."""
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+EPS = 1e-8  # torch.cosine_similarity's floor on a norm
+
+
+def cosine_matrix(rows: Tensor, columns: Tensor) -> Tensor:
+    """All pairwise cosines ``s_ij = <x_i, y_j> / (|x_i| |y_j|)``.
+
+    Norms below 1e-8 count as 1e-8, so a zero vector has cosine 0 with everything. Each vector is
+    first divided by its largest entry where that exceeds 1, so that squaring cannot overflow.
+
+    Args:
+        rows: ``(A, D)``.
+        columns: ``(B, D)``.
+
+    Returns:
+        ``(A, B)`` in [-1, 1] up to rounding.
+
+    >>> import torch
+    >>> cosine_matrix(torch.eye(2), torch.tensor([[3.0, 0.0]])).tolist()
+    [[1.0], [0.0]]
+    """
+    return _unit(rows) @ _unit(columns).T
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    if vectors.numel() == 0:
+        return vectors
+    scale = vectors.detach().abs().amax(dim=-1, keepdim=True).clamp_min(1.0)
+    return normalize(vectors / scale, dim=-1, eps=EPS)

@@ -1,0 +1,170 @@
+"""Which samples NDCL mixes into hard negatives, and how (the paper's Eq. 2 and Appendix C, released form).
+
+A plan is made from predictions alone (no tensors of images), so that one vectorised mix makes all negatives,
+and the same plan mixes images or features.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MixPlan:
+    """M synthetic negatives ``lam * x[positive] + (1 - lam) * (mu * x[negative] + (1 - mu) * x[other])``.
+
+    Attributes:
+        positive: ``(M,)`` batch positions of the positives.
+        negative: ``(M,)`` batch positions of the first negatives.
+        other: ``(M,)`` batch positions of the second negatives (equal to the first where mu is 1).
+        lam: ``(M,)`` share of the positive.
+        mu: ``(M,)`` share of the first negative inside the negative part.
+        labels: ``(M,)`` the class each negative is made for.
+    """
+
+    positive: NDArray[np.int64]
+    negative: NDArray[np.int64]
+    other: NDArray[np.int64]
+    lam: NDArray[np.float64]
+    mu: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+    def mix(self, inputs: Tensor) -> Tensor:
+        """The synthetic negatives ``(M, ...)`` of a batch of inputs ``(B, ...)``."""
+        device, shape = inputs.device, (-1,) + (1,) * (inputs.ndim - 1)
+        lam = torch.as_tensor(self.lam, dtype=inputs.dtype, device=device).reshape(shape)
+        mu = torch.as_tensor(self.mu, dtype=inputs.dtype, device=device).reshape(shape)
+        positive, negative, other = (
+            torch.as_tensor(index, device=device) for index in (self.positive, self.negative, self.other)
+        )
+        return lam * inputs[positive] + (1 - lam) * (mu * inputs[negative] + (1 - mu) * inputs[other])
+
+
+def allocate(class_counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """How many negatives each class of the batch gets: shares ``exp(n_k / n)``, at least one each.
+
+    The released rule (its mode ``rev``), which gives frequent classes more. Its cumulative ceilings could
+    exceed the total through rounding and leave a class with none, which made the loss infinite; here
+    rounding noise is taken off before the ceiling and every class gets at least one (ours).
+
+    Args:
+        class_counts: ``(C,)`` samples of each class in the batch, all positive.
+        total: negatives wanted, the released value being the batch size.
+
+    >>> allocate(np.array([6, 1, 1]), 8)
+    array([4, 2, 2])
+    """
+    shares = np.exp(class_counts / class_counts.sum())
+    edges = np.ceil(np.cumsum(shares / shares.sum()) * total - 1e-9).astype(np.int64)
+    return np.maximum(np.diff(edges, prepend=0), 1)
+
+
+def plan_hard_negatives(
+    probs: NDArray[np.floating], labels: NDArray[np.int64], *, rho: float, rng: np.random.Generator
+) -> MixPlan | None:
+    """Pair low-confidence positives of each class with the others most confidently mistaken for it.
+
+    For class k, positives are ordered by their confidence p_k upwards and the rest of the batch by p_k
+    downwards; a first fraction of the positives meets the first negatives in a full cross product, cut to the
+    class's allocation. One mixing coefficient lam ~ Beta(rho, rho) serves the whole batch, except that a class
+    with one sample redraws it every round.
+
+    Args:
+        probs: ``(B, K)`` predictions.
+        labels: ``(B,)`` classes.
+        rho: Beta parameter, 0.1 to 0.3, released default 0.2.
+        rng: source of randomness.
+
+    Returns:
+        The plan, or None when the batch holds fewer than two classes.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    if classes.size < 2:
+        return None
+    lam = float(rng.beta(rho, rho))
+    parts = [
+        _plan_class(int(k), int(need), probs, labels, lam, rho, rng)
+        for k, need in zip(classes, allocate(counts, len(labels)), strict=True)
+    ]
+    return MixPlan(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _plan_class(
+    k: int,
+    need: int,
+    probs: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    lam: float,
+    rho: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.int64] | NDArray[np.float64], ...]:
+    inside, outside = np.flatnonzero(labels == k), np.flatnonzero(labels != k)
+    positives = inside[np.argsort(probs[inside, k], kind="stable")]
+    negatives = outside[np.argsort(-probs[outside, k], kind="stable")]
+    confident = int((probs[outside, k] >= 2 / probs.shape[1]).sum())
+    plausible = int((probs[outside, k] >= 1 / probs.shape[1]).sum())
+    single = positives.size == 1
+    if single:
+        used, diverse = _negatives_for_single(need, negatives.size, confident, plausible), False
+    else:
+        size, used, diverse = _sizes_for_several(need, positives.size, negatives.size, confident, plausible)
+        positives = positives[:size]
+    negatives = negatives[:used]
+    columns = []
+    for turn in range(ceil(need / (positives.size * used))):
+        share = float(rng.beta(rho, rho)) if single and turn else lam
+        first = second = negatives
+        mu = 1.0
+        if diverse and turn:
+            mu, first, second = float(rng.beta(rho, rho)), rng.permutation(negatives), rng.permutation(negatives)
+        pairs = positives.size * used
+        columns.append(
+            (
+                np.repeat(positives, used),
+                np.tile(first, positives.size),
+                np.tile(second, positives.size),
+                np.full(pairs, share),
+                np.full(pairs, mu),
+                np.full(pairs, k, dtype=np.int64),
+            )
+        )
+    return tuple(np.concatenate(column)[:need] for column in zip(*columns, strict=True))
+
+
+def _negatives_for_single(need: int, available: int, confident: int, plausible: int) -> int:
+    """How many negatives a class with one sample uses: enough for a third of its allocation a round."""
+    half, least = available // 2, ceil(need / 3)
+    if least <= confident:
+        return min(confident, half) if least <= half else confident
+    if least <= half:
+        return half
+    return plausible if least <= plausible else available
+
+
+def _sizes_for_several(
+    need: int, samples: int, available: int, confident: int, plausible: int
+) -> tuple[int, int, bool]:
+    """Positives used, negatives used, and whether later rounds mix negatives with each other."""
+    size, used, diverse = 0, 0, False
+    for fraction in (0.25, 0.5, 0.75):
+        size, diverse = ceil(samples * fraction), False
+        if size == 1:
+            continue
+        if need <= size * confident:
+            used = confident
+        elif need <= size * plausible:
+            used = plausible
+        else:
+            diverse = True
+            each = ceil(need / size)
+            if confident and each / confident >= 0.25:
+                used = confident
+            elif plausible and each / plausible >= 0.25:
+                used = plausible
+        if used:
+            break
+    return size, used or min(available, ceil(need / size)), diverse

@@ -1,0 +1,1 @@
+"""What must be measured on the live model; every judgement about it is made in geometry, from the arrays."""

@@ -1,0 +1,52 @@
+"""How hard a contrastive loss pulls at each sample of recorded batches."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experiments.algorithms import Batch
+from experiments.algorithms.base import TrainingSet
+from experiments.algorithms.ndcl import NDCL, NdclOptions
+from experiments.models import Classifier
+
+Recorded = dict[str, NDArray[np.generic]]
+
+
+def record_anchor_gradients(
+    model: Classifier, batches: Iterable[Batch], training_set: TrainingSet, rngs: Iterable[np.random.Generator]
+) -> Recorded:
+    r"""Norms of ``dL_con / dz_i``, the contrast's gradient with respect to each sample's logits.
+
+    The loss is NDCL's contrast in its released form on the model as it stands, whichever algorithm trained
+    it, with negatives mixed afresh for each batch.
+
+    Args:
+        model: the trained model, read in evaluation mode and left as found.
+        batches: recorded training batches.
+        training_set: of the run.
+        rngs: one source of randomness a batch.
+
+    Returns:
+        Arrays for the artifact's probes, ``(A,)`` each over all samples of all batches:
+        ``anchor_gradient/ndcl/norm``, ``.../label``, ``.../batch``.
+    """
+    was_training = model.training
+    model.eval()
+    algorithm = NDCL(model, training_set, NdclOptions()).to(model.head.weight.device)
+    norms, labels, numbers = [], [], []
+    for number, (batch, rng) in enumerate(zip(batches, rngs, strict=True)):
+        logits = model(batch.inputs).detach().requires_grad_(True)
+        contrast = algorithm.contrast(batch, logits.softmax(dim=1), rng)
+        (gradient,) = torch.autograd.grad(contrast, logits)
+        norms.append(gradient.double().norm(dim=1).cpu().numpy())
+        labels.append(batch.labels.cpu().numpy())
+        numbers.append(np.full(len(batch.labels), number, dtype=np.int64))
+    model.train(was_training)
+    name = "anchor_gradient/ndcl"
+    return {
+        f"{name}/norm": np.concatenate(norms),
+        f"{name}/label": np.concatenate(labels),
+        f"{name}/batch": np.concatenate(numbers),
+    }

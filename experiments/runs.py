@@ -1,0 +1,167 @@
+"""The run directory: configuration, metrics, checkpoint and manifest, never half-written.
+
+::
+
+    config.yaml      the resolved configuration
+    counts.csv       training images per source domain and class
+    splits.csv       sample id, domain, class and part of every image
+    metrics.jsonl    one row per log interval and evaluation
+    checkpoint/      model.safetensors, selected.safetensors (best balanced validation so far), state.pt
+    manifest.json    versions, seeds, commit, hardware, times, split sizes
+    done             present when training finished
+"""
+
+import json
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from geometry.atomic import recover_directory, replacing_directory, write_text
+from geometry.errors import DataError, UsageError
+
+
+@dataclass
+class Checkpoint:
+    """Training state after ``step`` steps.
+
+    Attributes:
+        step: optimiser steps done.
+        weights: the algorithm's parameters and buffers.
+        selected: those with the best balanced validation accuracy so far.
+        state: optimiser, random states, selection record.
+    """
+
+    step: int
+    weights: dict[str, Tensor]
+    selected: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+class RunDirectory:
+    """One run's files.
+
+    Args:
+        path: the directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def finished(self) -> bool:
+        """Whether training ran to its end."""
+        return (self.path / "done").exists()
+
+    def start(self, config: dict[str, Any]) -> None:
+        """Create the directory, or accept one that was started with the same configuration.
+
+        Raises:
+            UsageError: it holds a run of another configuration; the differing entries are named.
+        """
+        file = self.path / "config.yaml"
+        if file.exists():
+            differing = _differences(config, self.config())
+            if differing:
+                raise UsageError(
+                    f"{self.path} holds a run of another configuration ({'; '.join(differing)}); "
+                    "choose another --out or delete it."
+                )
+            return
+        write_text(file, yaml.safe_dump(config, sort_keys=False))
+
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration.
+
+        Raises:
+            DataError: there is none, or it is not YAML.
+        """
+        file = self.path / "config.yaml"
+        try:
+            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise DataError(f"Expected a run directory at {self.path}, found no config.yaml there.") from error
+        except yaml.YAMLError as error:
+            raise DataError(f"Cannot read {file}: {error}.") from error
+        if not isinstance(loaded, dict):
+            raise DataError(f"Expected a mapping in {file}, got {type(loaded).__name__}.")
+        return loaded
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint whole."""
+        with replacing_directory(self.path / "checkpoint") as directory:
+            save_file(_savable(checkpoint.weights), directory / "model.safetensors")
+            save_file(_savable(checkpoint.selected), directory / "selected.safetensors")
+            torch.save({"step": checkpoint.step, **checkpoint.state}, directory / "state.pt")
+
+    def load_checkpoint(self) -> Checkpoint | None:
+        """The last checkpoint, or None before the first.
+
+        Raises:
+            DataError: it is broken.
+        """
+        directory = self.path / "checkpoint"
+        recover_directory(directory)
+        if not directory.exists():
+            return None
+        try:
+            state = torch.load(directory / "state.pt", map_location="cpu", weights_only=True)
+            return Checkpoint(
+                step=state.pop("step"),
+                weights=load_file(directory / "model.safetensors"),
+                selected=load_file(directory / "selected.safetensors"),
+                state=state,
+            )
+        except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError, EOFError) as error:
+            raise DataError(f"The checkpoint in {directory} is broken ({error}); delete it to start over.") from error
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        """Add one row to metrics.jsonl and push it to the disk."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl; a row cut short by a kill is left out."""
+        file = self.path / "metrics.jsonl"
+        if not file.exists():
+            return []
+        rows = []
+        for line in file.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def rewind_metrics(self, step: int) -> None:
+        """Forget rows after ``step``, which a resumed run writes anew."""
+        rows = [row for row in self.metrics() if row["step"] <= step]
+        write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    def finish(self) -> None:
+        """Mark the run as done."""
+        write_text(self.path / "done", "")
+
+
+def _savable(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
+
+
+def _differences(new: dict[str, Any], old: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in sorted(set(new) | set(old)):
+        here, there = new.get(key), old.get(key)
+        if isinstance(here, dict) and isinstance(there, dict):
+            found += _differences(here, there, f"{prefix}{key}.")
+        elif here != there:
+            found.append(f"{prefix}{key}: {there!r} there, {here!r} asked")
+    return found
