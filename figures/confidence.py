@@ -1,0 +1,93 @@
+"""Confidence against the signed distance to the decision boundary."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from figures import style
+from figures.numbers import interval, number
+
+
+@style.styled
+def figure(
+    models: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    *,
+    most_points: int = 1500,
+    seed: int = 0,
+    label: str = "signed distance to the boundary (feature units)",
+) -> Figure:
+    """Scatter p_y against the signed boundary distance, a row a model, a column a part (source, target).
+
+    Args:
+        models: model -> part -> ``{"confidence": (n,), "distance": (n,), "groups": n shot groups or None,
+            "spearman": interval or None}``; distances are positive on the right side of the boundary.
+        most_points: a panel draws at most this many points, drawn at random; the Spearman printed is the caller's,
+            of all samples.
+        seed: of that draw.
+        label: the horizontal axis.
+
+    Raises:
+        ValueError: arrays of one panel differ in length.
+    """
+    parts = list(dict.fromkeys(part for data in models.values() for part in data))
+    width = style.SINGLE if len(parts) == 1 else style.DOUBLE
+    result = style.new_figure(width, 1.75 * len(models) + 0.55)
+    grid = result.subplots(len(models), len(parts), squeeze=False, sharex=True, sharey=True)
+    present: set[str] = set()
+    for row, (name, data) in enumerate(models.items()):
+        for column, part in enumerate(parts):
+            axes = grid[row, column]
+            if part in data and len(data[part]["confidence"]):
+                present |= _scatter(axes, data[part], f"{name}, {part}", most_points, seed)
+            else:
+                style.empty(axes)
+            axes.set_title(f"{name}, {part}")
+            axes.set_ylim(-0.03, 1.03)
+            axes.axvline(0, color=style.GREY, linewidth=0.7, zorder=0.5)
+        grid[row, 0].set_ylabel("confidence $p_y$")
+    result.supxlabel(label, fontsize=7)
+    handles = [
+        Line2D([], [], color=m.colour, marker=m.marker, linestyle="", label=f"{group}-shot")
+        for group, m in ((group, style.group_mark(group)) for group in style.ordered_groups(present))
+    ]
+    if handles:
+        result.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return result
+
+
+def _scatter(axes: Axes, data: Mapping[str, Any], where: str, most: int, seed: int) -> set[str]:
+    confidence = np.array(data["confidence"], dtype=np.float64)
+    distance = np.array(data["distance"], dtype=np.float64)
+    given = data.get("groups")
+    groups = np.asarray(given if given is not None else [""] * confidence.size)
+    if not confidence.shape == distance.shape == groups.shape:
+        raise ValueError(
+            f"Expected equally many confidences, distances and groups for {where}, "
+            f"got {confidence.size}, {distance.size}, {groups.size}."
+        )
+    drawn = np.arange(confidence.size)
+    if drawn.size > most:
+        drawn = np.sort(np.random.default_rng(seed).choice(drawn.size, most, replace=False))
+    for group in style.ordered_groups(groups.tolist()):
+        mine = drawn[groups[drawn] == group]
+        mark = style.group_mark(group)
+        axes.scatter(
+            distance[mine],
+            confidence[mine],
+            s=7,
+            marker=mark.marker,
+            color=mark.colour,
+            alpha=0.55,
+            linewidths=0,
+            rasterized=True,
+            label=group,
+        )
+    if data.get("spearman") is not None:
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+        text = f"Spearman {number(*interval(data['spearman']))}\nn = {confidence.size}"
+        axes.text(0.975, 0.05, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=6.5, bbox=box)
+    return set(groups.tolist()) - {""}

@@ -1,0 +1,93 @@
+"""Two Gram matrices of class vectors against each other: distances, alignment, a common picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+NO_DIRECTION = 1e-12  # a vector this short against the longest one is all rounding error
+
+
+def gram_error(learned: Array, optimal: Array) -> float:
+    """``|| G/||G||_F - G*/||G*||_F ||_F``: 0 for equal shapes whatever their scale, at most 2.
+
+    >>> gram_error(np.eye(3), 5 * np.eye(3))
+    0.0
+    """
+    return float(np.linalg.norm(learned / np.linalg.norm(learned) - optimal / np.linalg.norm(optimal)))
+
+
+def relative_error(learned: Array, optimal: Array) -> float:
+    """``||G - G*||_F / ||G*||_F``."""
+    return float(np.linalg.norm(learned - optimal) / np.linalg.norm(optimal))
+
+
+def kernel_alignment(learned: Array, optimal: Array) -> float:
+    """Centred kernel alignment ``<HGH, HG*H> / (||HGH||_F ||HG*H||_F)`` (Cortes et al. 2012); NaN if one is zero."""
+    first, second = double_centred(learned), double_centred(optimal)
+    scale = float(np.linalg.norm(first) * np.linalg.norm(second))
+    noise = 1e-12 * float(np.linalg.norm(learned) * np.linalg.norm(optimal))
+    return float((first * second).sum() / scale) if scale > noise else float("nan")
+
+
+def procrustes(learned: Array, optimal: Array) -> tuple[float, Array, Array]:
+    """Residual in [0, 1] and ``(P, P)`` coordinates a X Q and X* of two Gram matrices, after scale and rotation."""
+    from scipy.linalg import orthogonal_procrustes
+
+    source, goal = coordinates(learned), coordinates(optimal)
+    rotation, overlap = orthogonal_procrustes(source, goal)
+    aligned = source @ rotation * (overlap / np.linalg.norm(source) ** 2)
+    return float(np.linalg.norm(aligned - goal) / np.linalg.norm(goal)), aligned, goal
+
+
+def cosines(gram: Array, *, centre: bool = False) -> Array:
+    """``(K, K)`` cosines between the vectors of a Gram matrix, of their deviations from the mean if ``centre``.
+
+    A vector without length has no direction: its row and column are NaN.
+    """
+    gram = double_centred(gram) if centre else np.asarray(gram, dtype=np.float64)
+    lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    lengths = np.where(lengths > NO_DIRECTION * lengths.max(), lengths, np.nan)
+    return np.asarray(np.clip(gram / np.outer(lengths, lengths), -1.0, 1.0), dtype=np.float64)
+
+
+def double_centred(gram: Array) -> Array:
+    """``(K, K)`` H G H with H = I - 11^T/K: the Gram matrix of the deviations from the mean vector."""
+    rows = gram.mean(axis=0)
+    return np.asarray(gram - rows[:, None] - rows[None, :] + rows.mean(), dtype=np.float64)
+
+
+def coordinates(gram: Array) -> Array:
+    """``(K, K)`` X with X X^T = G, columns by decreasing length; negative eigenvalues (rounding) are dropped."""
+    values, vectors = np.linalg.eigh((gram + gram.T) / 2.0)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0)))[:, ::-1], dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Planar:
+    """Sets of K class vectors seen in one plane.
+
+    Attributes:
+        points: for each Gram matrix, ``(K, 2)`` coordinates.
+        shares: for each Gram matrix, the share of its squared length that the plane keeps, in [0, 1].
+    """
+
+    points: tuple[Array, ...]
+    shares: tuple[float, ...]
+
+
+def planar(*grams: Array) -> Planar:
+    """The plane that keeps most of several aligned sets of class vectors; for one Gram matrix, its best plane.
+
+    Each set is rotated and scaled onto the last one (Procrustes), then all are projected on the first two principal
+    axes of them together, through the origin. One plane for all, for a simplex has no plane of its own.
+
+    Args:
+        grams: one or more ``(K, K)`` Gram matrices, learned first and optimal last.
+    """
+    aligned = [procrustes(gram, grams[-1])[1] for gram in grams[:-1]] + [coordinates(grams[-1])]
+    axes = np.linalg.svd(np.vstack(aligned), full_matrices=False)[2][:2].T
+    points = tuple(np.asarray(vectors @ axes, dtype=np.float64) for vectors in aligned)
+    shares = tuple(float((seen**2).sum() / (vectors**2).sum()) for seen, vectors in zip(points, aligned, strict=True))
+    return Planar(points, shares)

@@ -1,0 +1,138 @@
+"""Prior shift: how far apart label histograms are, and what that costs in Theorem B."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geometry.bound.risk import Array, resample_class_errors
+from geometry.bound.row import Row, row
+from geometry.errors import DataError
+from geometry.intervals import Interval, percentile_interval, undefined
+
+
+@dataclass(frozen=True)
+class PriorShift:
+    """Distance between two label histograms.
+
+    Attributes:
+        where: the pair, ``target | sources`` or ``a | b``.
+        basis: ``training counts`` or ``evaluated samples``.
+        total_variation: ``1/2 sum_k |p_k - q_k|``, in [0, 1].
+        kl: ``sum_k p_k log(p_k / q_k)`` in nats; infinite where q lacks a class of p.
+        cost: ``TV * (max_k e_k - min_k e_k)``, the prior term of Theorem B, for the pair target | sources.
+        note: conditions on the numbers.
+    """
+
+    where: str
+    basis: str
+    total_variation: Interval
+    kl: Interval
+    cost: Interval | None
+    note: str
+
+    def rows(self) -> Iterator[Row]:
+        """Total variation, divergence and, for the target, the cost."""
+        yield row("prior shift", f"TV, {self.basis}", "all", self.where, self.total_variation, self.note)
+        yield row("prior shift", f"KL, {self.basis}", "all", self.where, self.kl)
+        if self.cost is not None:
+            yield row("prior cost (Theorem B)", f"TV x range, {self.basis}", "all", self.where, self.cost)
+
+
+def total_variation(first: ArrayLike, second: ArrayLike) -> Array:
+    """``1/2 sum_k |p_k - q_k|`` along the last axis, in [0, 1].
+
+    >>> float(total_variation([1.0, 0.0], [0.25, 0.75]))
+    0.75
+    """
+    gap = np.abs(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64))
+    return np.asarray(0.5 * gap.sum(axis=-1))
+
+
+def kl_divergence(first: ArrayLike, second: ArrayLike) -> Array:
+    """``sum_k p_k log(p_k / q_k)`` in nats along the last axis; infinite where q lacks a class of p.
+
+    >>> float(kl_divergence([0.5, 0.5], [1.0, 0.0]))
+    inf
+    """
+    p, q = np.broadcast_arrays(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
+    both = (p > 0) & (q > 0)
+    terms = np.where(both, p * np.log(np.where(both, p, 1.0) / np.where(both, q, 1.0)), 0.0)
+    return np.asarray(np.where(np.any((p > 0) & (q <= 0), axis=-1), np.inf, terms.sum(axis=-1)))
+
+
+def estimate_prior_shift(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    where: str,
+    basis: str,
+    rng: np.random.Generator,
+    redraw: tuple[bool, bool] = (True, True),
+    errors: tuple[Array, NDArray[np.int64]] | None = None,
+    resamples: int = 200,
+    level: float = 0.95,
+) -> PriorShift:
+    """Prior shift between two label histograms given as counts ``(K,)``.
+
+    A redraw of n labels is a multinomial draw; a histogram that was designed (training counts of an imbalance
+    setting) is not redrawn. The plug-in total variation of two small samples of one histogram is positive, and so
+    is the range of noisy class errors: read both against their ``n``.
+
+    Args:
+        first: ``(K,)`` counts of p (the target).
+        second: ``(K,)`` counts of q (the sources).
+        where: name of the pair.
+        basis: what the counts count.
+        rng: source of randomness.
+        redraw: whether each histogram is a sample.
+        errors: class errors ``(K,)`` under q and their sample counts ``(K,)``, to price the shift.
+        resamples: bootstrap redraws.
+        level: nominal coverage.
+
+    Raises:
+        DataError: the two histograms differ in length.
+    """
+    counts = np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64)
+    if counts[0].shape != counts[1].shape or counts[0].ndim != 1:
+        raise DataError(f"Expected two histograms of one length, got {counts[0].shape} and {counts[1].shape}.")
+    n = int(counts[0].sum() + counts[1].sum())
+    if min(part.sum() for part in counts) == 0:
+        nothing = undefined(n, "one of the two histograms is empty", level)
+        return PriorShift(where, basis, nothing, nothing, None if errors is None else nothing, "")
+    p, q = (part / part.sum() for part in counts)
+    p_draws, q_draws = (
+        rng.multinomial(part.sum(), part / part.sum(), size=resamples) / part.sum()
+        if drawn
+        else np.broadcast_to(part / part.sum(), (resamples, part.size))
+        for part, drawn in zip(counts, redraw, strict=True)
+    )
+    shift, shift_draws = float(total_variation(p, q)), total_variation(p_draws, q_draws)
+    divergence, divergence_draws = float(kl_divergence(p, q)), kl_divergence(p_draws, q_draws)
+    note = "infinite KL: a class of the first has no sample in the second" if np.isinf(divergence) else ""
+
+    def interval(estimate: float, draws: Array) -> Interval:
+        if not any(redraw):
+            nan = float("nan")
+            return Interval(estimate, nan, nan, level, n, "exact: designed counts, not a sample")
+        return percentile_interval(estimate, draws, n=n, level=level)
+
+    cost = None
+    if errors is not None:
+        rates, sizes = errors
+        held = sizes > 0
+        if held.any():
+            spread = float(rates[held].max() - rates[held].min())
+            drawn = resample_class_errors(rates, sizes, rng, resamples)[:, held]
+            ranges = drawn.max(axis=1) - drawn.min(axis=1)
+            cost = percentile_interval(shift * spread, shift_draws * ranges, n=int(sizes.sum()), level=level)
+        else:
+            cost = undefined(0, "no class errors of the sources", level)
+    kl = interval(divergence, divergence_draws) if np.isfinite(divergence) else _infinite(n, level)
+    return PriorShift(where, basis, interval(shift, shift_draws), kl, cost, note)
+
+
+def _infinite(n: int, level: float) -> Interval:
+    nan = float("nan")
+    return Interval(float("inf"), nan, nan, level, n, "no interval: infinite")

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from scipy.special import rel_entr
+
+from geometry.bound.prior import estimate_prior_shift, kl_divergence, total_variation
+from geometry.errors import DataError
+
+
+def shift(first, second, **options):
+    return estimate_prior_shift(
+        first, second, where="target | sources", basis="evaluated samples", rng=np.random.default_rng(0), **options
+    )
+
+
+def test_distances_equal_oracles():
+    rng = np.random.default_rng(0)
+    p, q = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(6))
+    events = [[bool(bits >> k & 1) for k in range(6)] for bits in range(64)]
+    assert float(total_variation(p, q)) == pytest.approx(max(p[e].sum() - q[e].sum() for e in np.array(events)))
+    assert float(kl_divergence(p, q)) == pytest.approx(rel_entr(p, q).sum())
+    assert float(kl_divergence([0.0, 1.0], [0.5, 0.5])) == pytest.approx(np.log(2))
+
+
+def test_estimate_with_intervals_and_cost():
+    errors = np.array([0.1, 0.6, np.nan]), np.array([50, 20, 0])
+    result = shift([50, 50, 0], [90, 5, 5], errors=errors)
+    assert result.total_variation.estimate == pytest.approx(0.45)
+    assert result.total_variation.low < 0.45 < result.total_variation.high
+    assert result.total_variation.n == 200
+    assert result.cost.estimate == pytest.approx(0.45 * 0.5)
+    assert result.cost.low < result.cost.estimate < result.cost.high
+    assert len(list(result.rows())) == 3
+
+
+def test_equal_histograms_are_zero_apart_with_the_noise_shown():
+    result = shift([30, 30], [30, 30])
+    assert result.total_variation.estimate == 0.0
+    assert result.total_variation.high > 0.05
+
+
+def test_designed_counts_are_exact():
+    result = shift([10, 90], [50, 50], redraw=(False, False))
+    assert result.total_variation.estimate == pytest.approx(0.4)
+    assert np.isnan(result.total_variation.low)
+    assert "designed" in result.total_variation.method
+    one = shift([10, 90], [50, 50], redraw=(True, False))
+    both = shift([10, 90], [50, 50])
+    assert one.total_variation.high - one.total_variation.low < both.total_variation.high - both.total_variation.low
+
+
+def test_a_class_the_sources_lack_makes_the_divergence_infinite():
+    result = shift([5, 5], [10, 0])
+    assert np.isinf(result.kl.estimate)
+    assert "infinite" in result.note
+    assert result.total_variation.estimate == pytest.approx(0.5)
+
+
+def test_empty_and_misshapen_histograms():
+    assert np.isnan(shift([0, 0], [1, 1]).total_variation.estimate)
+    with pytest.raises(DataError, match="one length"):
+        shift([1, 2], [1, 2, 3])
