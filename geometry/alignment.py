@@ -10,9 +10,9 @@ NO_DIRECTION = 1e-12  # a vector this short against the longest one is all round
 
 
 def gram_error(learned: Array, optimal: Array) -> float:
-    """``|| G/||G||_F - G*/||G*||_F ||_F``: 0 for equal shapes whatever their scale, at most 2.
+    """``|| G/||G||_F - G*/||G*||_F ||_F``: 0 for equal shapes whatever their scale, at most sqrt(2).
 
-    >>> gram_error(np.eye(3), 5 * np.eye(3))
+    >>> gram_error(np.eye(4), 16 * np.eye(4))
     0.0
     """
     return float(np.linalg.norm(learned / np.linalg.norm(learned) - optimal / np.linalg.norm(optimal)))

@@ -36,7 +36,7 @@ class Comparison:
         left_out: names of the others: absent from the samples or the target, or without a direction.
         learned: ``(P, P)`` learned cosines G.
         optimal: ``(P, P)`` target cosines G*.
-        gram_error: ``|| G/||G||_F - G*/||G*||_F ||_F`` in [0, 2], with its bootstrap interval over samples.
+        gram_error: ``|| G/||G||_F - G*/||G*||_F ||_F`` in [0, sqrt(2)], with its bootstrap interval over samples.
         relative_error: ``||G - G*||_F / ||G*||_F``.
         alignment: centred kernel alignment of G and G*, at most 1; NaN when one is constant.
         procrustes: ``min_{a,Q} ||a X Q - X*||_F / ||X*||_F`` in [0, 1] over scale and rotation, ``X X^T = G``.

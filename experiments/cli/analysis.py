@@ -2,16 +2,17 @@
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 from experiments.arguments import ArtifactPath, OptionalPath
 from geometry.artifact import Artifact, load
-from geometry.errors import UsageError
+from geometry.errors import DataError, UsageError
 
 NOT_SETTINGS = ("artifact", "features", "json", "out")
+Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Analysis(ABC):
     @abstractmethod
     def table(self, result: Any) -> list[Sequence[Any]]:
         """The result as flat rows under ``header``."""
+
+    def more_tables(self, result: Any) -> Mapping[str, Table]:
+        """Further tables to save, by the word that is added to their file's name."""
+        return {}
 
     def show(self, result: Any) -> None:
         """Print the result for a person."""
@@ -91,12 +96,15 @@ class Analysis(ABC):
     def run(self) -> int:
         """Analyse, print, save."""
         from experiments.cli.output import emit_json, save_result
+        from geometry.atomic import write_csv
 
         artifact = load(self.path())
         result = self.analyse(artifact)
         payload = self.payload(artifact, result)
         if self.out is not None:
             save_result(self.out, self.name, payload, self.header, self.table(result))
+            for word, (header, rows) in self.more_tables(result).items():
+                write_csv(self.out / f"{self.name}_{word}.csv", header, rows)
         if self.json:
             emit_json(payload)
         else:
@@ -109,6 +117,14 @@ class Analysis(ABC):
 
 
 def find_artifact(path: Path) -> Path:
-    """The artifact at a path: the path itself, or ``artifact/`` inside a run directory."""
+    """The artifact at a path: the path itself, or ``artifact/`` inside a run directory.
+
+    Raises:
+        DataError: a run directory from which nothing was extracted yet.
+    """
     inside = path / "artifact"
-    return inside if (inside / "manifest.json").exists() else path
+    if (inside / "manifest.json").exists():
+        return inside
+    if (path / "config.yaml").exists():
+        raise DataError(f"{path} is a run without an artifact; extract it first: tailgeom extract {path}.")
+    return path

@@ -108,9 +108,9 @@ def optdigits(recipe: Recipe) -> Iterator[Picture]:
 
     source = load_digits()
     grey = np.rint(source.images * (255.0 / 16.0)).astype(np.uint8)
+    margin = SIDE - recipe.box
     for number, (pixels, label) in enumerate(zip(grey, source.target, strict=True)):
         enlarged = Image.fromarray(pixels).resize((recipe.box, recipe.box), Image.Resampling.BICUBIC)
-        margin = SIDE - recipe.box
         yield int(label), f"{number:04d}", np.pad(np.asarray(enlarged), (margin // 2, margin - margin // 2))
 
 

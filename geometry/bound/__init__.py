@@ -7,7 +7,7 @@ margins, divergences, posterior discrepancies and prior shift, one module each.
 from geometry.bound.divergence import Divergence, proxy_a_distance
 from geometry.bound.estimate import estimate
 from geometry.bound.margin import CurveBand, MarginDistribution, geometric_margin, margin_curves, score_margin
-from geometry.bound.posterior import Excess, PosteriorDiscrepancy, estimate_posterior, prototypes
+from geometry.bound.posterior import Discrepancy, PosteriorDiscrepancy, estimate_posterior, prototypes
 from geometry.bound.prior import PriorShift, estimate_prior_shift, kl_divergence, total_variation
 from geometry.bound.report import BoundReport, Missing
 from geometry.bound.risk import Risk, estimate_risk
@@ -18,8 +18,8 @@ from geometry.bound.theorems import LabelShiftBound, label_shift_bound
 __all__ = [
     "BoundReport",
     "CurveBand",
+    "Discrepancy",
     "Divergence",
-    "Excess",
     "LabelShiftBound",
     "MarginDistribution",
     "Missing",

@@ -52,20 +52,23 @@ MEASURES: dict[str, Callable[[ArrayLike, ArrayLike], Array]] = {
 
 
 @dataclass(frozen=True)
-class Excess:
+class Discrepancy:
     """A discrepancy against its permutation null.
 
     Attributes:
         raw: the plug-in value, biased upwards by the noise of small cells.
         null_mean: its mean when domains are shuffled inside each class: that noise alone.
-        excess: ``raw - null_mean``; the interval is a bootstrap inside each (domain, class) cell, centred on it.
-        p_value: ``(1 + #{null >= raw}) / (1 + permutations)``.
+        excess: ``raw - null_mean``; right about 0, far too small for a norm where domains differ.
+        corrected: ``sqrt(max(0, raw^2 - mean(null^2)))``, the noise taken out in quadrature; for JS, itself
+            quadratic near zero, ``max(0, raw - null_mean)``. The estimate to read.
+        p_value: ``(1 + #{null >= raw}) / (1 + permutations)``, exact for "no difference between domains".
         classes: classes seen in two or more domains, over which the value is averaged.
     """
 
     raw: float
     null_mean: float
     excess: Interval
+    corrected: Interval
     p_value: float
     classes: int
 
@@ -86,18 +89,19 @@ class PosteriorDiscrepancy:
 
     where: str
     measure: str
-    overall: Excess
-    groups: dict[str, Excess]
+    overall: Discrepancy
+    groups: dict[str, Discrepancy]
     class_raw: Array
     class_excess: Array
     note: str
 
     def rows(self) -> Iterator[Row]:
-        """The excess, with raw value, null mean and p-value in the note."""
+        """The corrected value, with raw value, excess, null mean and p-value in the note."""
         for group, value in ({"all": self.overall} | self.groups).items():
             text = f"raw {value.raw:.4f}, null mean {value.null_mean:.4f}, p {value.p_value:.3f}"
+            text += f", excess {value.excess.estimate:.4f}"
             note = f"{text}; {self.note}" if value.classes else self.note
-            yield row("posterior discrepancy", self.measure, group, self.where, value.excess, note)
+            yield row("posterior discrepancy", self.measure, group, self.where, value.corrected, note)
 
 
 def prototypes(probs: ArrayLike, labels: ArrayLike, domains: ArrayLike, num_domains: int) -> Array:
@@ -139,13 +143,14 @@ def estimate_posterior(
     resamples: int = 200,
     level: float = 0.95,
 ) -> tuple[PosteriorDiscrepancy, ...]:
-    """Mean over classes of the largest prototype discrepancy over domain pairs, less its permutation null.
+    """Mean over classes of the largest prototype discrepancy over domain pairs, and its permutation null.
 
     The raw value is biased upwards, by ``sqrt(tr Cov (1/n_i + 1/n_j))`` in order of magnitude where domains agree;
-    shuffling domains inside each class shows how large it is from that noise alone. JS is quadratic near zero, so the
-    noise adds to the difference and subtracting its mean is about right at any difference. The other three behave
-    like norms: where domains do differ the noise adds less, the subtraction goes too far, and the population value
-    lies between ``excess`` ("beyond noise") and ``raw`` ("at most") on average.
+    shuffling domains inside each class shows how large it is from that noise alone. Noise adds to a difference in
+    quadrature, so subtracting the null mean (``excess``) takes far too much away wherever domains do differ;
+    ``corrected`` subtracts squares (ours). Intervals are bootstraps inside each (domain, class) cell, centred: redraws
+    carry the noise of the cells twice, so their spread is used and their centre is not. At small cells and large
+    differences they are still somewhat short.
 
     Args:
         probs: ``(N, K)`` softmax predictions.
@@ -182,7 +187,9 @@ def estimate_posterior(
     results = []
     for m, name in enumerate(MEASURES):
         parts = {
-            group: _excess(raw[m], null[:, m], redrawn[:, m], mask, int(class_counts[mask].sum()), level)
+            group: _discrepancy(
+                raw[m], null[:, m], redrawn[:, m], mask, int(class_counts[mask].sum()), level, quadratic=name == "JS"
+            )
             for group, mask in masks.items()
         }
         class_excess = np.where(shared, raw[m] - null[:, m].mean(axis=0), np.nan)
@@ -190,23 +197,34 @@ def estimate_posterior(
     return tuple(results)
 
 
-def _excess(raw: Array, null: Array, redrawn: Array, mask: NDArray[np.bool_], n: int, level: float) -> Excess:
+def _discrepancy(
+    raw: Array, null: Array, redrawn: Array, mask: NDArray[np.bool_], n: int, level: float, *, quadratic: bool
+) -> Discrepancy:
     nan = float("nan")
     if not mask.any():
-        return Excess(nan, nan, undefined(0, "no class is seen in two domains", level), nan, 0)
+        nothing = undefined(0, "no class is seen in two domains", level)
+        return Discrepancy(nan, nan, nothing, nothing, nan, 0)
     value, shuffled, draws = float(raw[mask].mean()), null[:, mask].mean(axis=1), redrawn[:, mask].mean(axis=1)
-    excess = value - float(shuffled.mean())
-    p_value = float((1 + np.sum(shuffled >= value - 1e-12)) / (1 + shuffled.size))
-    # Redraws carry the noise of the cells twice, so their spread is used and their centre is not.
-    tail = 50.0 * (1.0 - level)
-    low, high = excess + np.percentile(draws, [tail, 100.0 - tail]) - draws.mean()
-    method = f"bootstrap in each (domain, class) cell, {draws.size} resamples, centred on the estimate"
-    return Excess(
-        value,
-        float(shuffled.mean()),
-        Interval(excess, float(low), float(high), level, n, method),
-        p_value,
-        int(mask.sum()),
+    centred, tail = value + draws - draws.mean(), 50.0 * (1.0 - level)
+
+    def interval(estimate: float, values: Array) -> Interval:
+        low, high = np.percentile(values, [tail, 100.0 - tail])
+        method = f"centred bootstrap in each (domain, class) cell, {draws.size} resamples"
+        return Interval(estimate, float(low), float(high), level, n, method)
+
+    def without_noise(values: Array) -> Array:
+        if quadratic:
+            return np.maximum(values - shuffled.mean(), 0.0)
+        return np.sqrt(np.maximum(np.maximum(values, 0.0) ** 2 - np.mean(shuffled**2), 0.0))
+
+    null_mean = float(shuffled.mean())
+    return Discrepancy(
+        raw=value,
+        null_mean=null_mean,
+        excess=interval(value - null_mean, centred - null_mean),
+        corrected=interval(float(without_noise(np.array([value]))[0]), without_noise(centred)),
+        p_value=float((1 + np.sum(shuffled >= value - 1e-12)) / (1 + shuffled.size)),
+        classes=int(mask.sum()),
     )
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.collapse.class_statistics import Array, ClassMoments, LabelledFeatures, Value, Weighting
+from geometry.collapse.class_statistics import Array, Value, Weighting, class_weights
+from geometry.collapse.moments import ClassMoments, LabelledFeatures
 from geometry.collapse.pairs import cosines, mean_defined
 
 
@@ -76,7 +77,8 @@ def domain_geometry(
     present = counts > 0
     share = _cell_shares(counts, weighting)
     seen = np.flatnonzero(present.any(axis=1))
-    class_share = np.ones(seen.size) / seen.size if weighting == "balanced" else counts[seen].sum(axis=1) / counts.sum()
+    sizes = counts.sum(axis=1)
+    class_share = class_weights(sizes[seen], weighting)
     filled = np.where(present[..., None], means, 0.0)
     centre = np.einsum("k,km,...kmd->...d", class_share, share[seen], filled[..., seen, :, :])
     filled -= centre[..., None, None, :]
@@ -95,11 +97,12 @@ def domain_geometry(
 
     chosen = np.zeros(counts.shape[0], dtype=bool)
     chosen[np.arange(counts.shape[0]) if classes is None else np.asarray(classes, dtype=np.intp)] = True
+    usable = chosen & shared & (counts >= 2).any(axis=1)
     upper, lower = np.triu_indices(num_domains, k=1)
     per_class = np.asarray(mean_defined(cosine[..., upper, lower]))
     return DomainGeometry(
-        cosine=_weighted_mean(per_class[..., chosen & shared], _class_weights(counts, chosen & shared, weighting)),
-        spread_ratio=_ratio(between, within, counts, chosen & shared & (counts >= 2).any(axis=1), weighting),
+        cosine=_weighted_mean(per_class[..., chosen & shared], class_weights(sizes[chosen & shared], weighting)),
+        spread_ratio=_ratio(between[..., usable], within[..., usable], class_weights(sizes[usable], weighting)),
         cosines=cosine,
         between=between,
         within=within,
@@ -114,11 +117,6 @@ def _cell_shares(counts: NDArray[np.int64], weighting: Weighting) -> Array:
     return np.asarray(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1.0), dtype=np.float64)
 
 
-def _class_weights(counts: NDArray[np.int64], chosen: NDArray[np.bool_], weighting: Weighting) -> Array:
-    sizes = counts[chosen].sum(axis=1).astype(np.float64)
-    return np.ones(sizes.size) if weighting == "balanced" else sizes
-
-
 def _weighted_mean(values: Array, weights: Array) -> Value:
     defined = ~np.isnan(values)
     total = (defined * weights).sum(axis=-1)
@@ -126,10 +124,7 @@ def _weighted_mean(values: Array, weights: Array) -> Value:
     return np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan)[()]
 
 
-def _ratio(
-    between: Array, within: Array, counts: NDArray[np.int64], usable: NDArray[np.bool_], weighting: Weighting
-) -> Value:
-    weights = _class_weights(counts, usable, weighting)
-    top, bottom = between[..., usable] @ weights, within[..., usable] @ weights
+def _ratio(between: Array, within: Array, weights: Array) -> Value:
+    top, bottom = between @ weights, within @ weights
     ratio: Value = np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)[()]
     return ratio

@@ -34,7 +34,7 @@ def nc3(stats: ClassStatistics, head_weight: NDArray[np.floating], classes: Arra
         head_weight: ``(K, D)`` rows of the linear head, used as they are (not centred).
         classes: indices of the classes; all by default.
 
-    >>> from geometry.collapse.class_statistics import class_statistics
+    >>> from geometry.collapse.moments import class_statistics
     >>> stats = class_statistics([[2.0, 1.0], [0.0, 1.0]], [0, 1])
     >>> aligned, opposed = np.array([[3.0, 0.0], [-3.0, 0.0]]), np.array([[-3.0, 0.0], [3.0, 0.0]])
     >>> float(nc3(stats, aligned).frobenius), float(nc3(stats, opposed).one_minus_cosine)

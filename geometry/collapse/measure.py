@@ -5,9 +5,10 @@ from numpy.typing import NDArray
 
 from geometry.artifact import Artifact
 from geometry.collapse.catalogue import DOMAIN_METRICS, METRICS
-from geometry.collapse.class_statistics import WEIGHTINGS, ClassMoments, LabelledFeatures
+from geometry.collapse.class_statistics import WEIGHTINGS
 from geometry.collapse.domains import cell_features, domain_geometry
 from geometry.collapse.minority import MinorityClasses, minority_classes
+from geometry.collapse.moments import ClassMoments, LabelledFeatures
 from geometry.collapse.nearest_mean import head_decision, nearest_mean
 from geometry.collapse.report import ALL, AcrossDomains, CollapseReport, ScopeMeasures
 from geometry.collapse.scope import Plan, Values, draw, interval, measure_head, measure_scope

@@ -9,18 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from geometry.collapse.angles import etf_error, gnc2, nc2
 from geometry.collapse.catalogue import HEAD_METRICS, MEANS_METRICS, METRICS, NC4_METRIC, RANK_METRICS, Metric
-from geometry.collapse.class_statistics import (
-    WEIGHTINGS,
-    Array,
-    ClassMoments,
-    ClassStatistics,
-    Index,
-    LabelledFeatures,
-    Value,
-    Weighting,
-)
+from geometry.collapse.class_statistics import WEIGHTINGS, Array, ClassStatistics, Index, Value, Weighting
 from geometry.collapse.duality import nc3
 from geometry.collapse.minority import pair_cosines
+from geometry.collapse.moments import ClassMoments, LabelledFeatures
 from geometry.collapse.pairs import cosines
 from geometry.collapse.ranks import centred_singular_values, effective_rank, gram_ranks, stable_rank
 from geometry.collapse.report import ALL, GroupMeasures, ScopeMeasures, WeightedMeasures

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from geometry.collapse.class_statistics import Array, ClassStatistics, Value, Weighting
+from geometry.collapse.class_statistics import Array, ClassStatistics, Value, Weighting, class_weights
 from geometry.collapse.pairs import mean_defined, pair_indices
 
 
@@ -49,7 +49,7 @@ def nc1(stats: ClassStatistics, classes: ArrayLike | None = None) -> NC1:
     Returns:
         NaN values where fewer than two classes are present or no chosen class has two samples.
 
-    >>> from geometry.collapse.class_statistics import class_statistics
+    >>> from geometry.collapse.moments import class_statistics
     >>> x = [[1.0, 0.1], [1.0, -0.1], [-1.0, 0.1], [-1.0, -0.1], [-1.2, 0.0], [-0.8, 0.0]]
     >>> result = nc1(class_statistics(x, [0, 0, 1, 1, 1, 1]))
     >>> round(float(result.value), 12), int(result.rank), result.rank_expected
@@ -67,7 +67,7 @@ def nc1(stats: ClassStatistics, classes: ArrayLike | None = None) -> NC1:
     nan = np.full(stats.leading, np.nan)[()]
     value, traces = nan, nan
     if present >= 2 and usable.size > 0:
-        weights = stats.class_weights(usable)
+        weights = class_weights(stats.counts[usable], stats.weighting)
         within = stats.within_traces[..., usable] @ weights
         between = stats.spectrum.sum(axis=-1)
         value = np.where(rank > 0, per_class[..., usable] @ weights, np.nan)[()]
@@ -110,7 +110,7 @@ def cdnv(stats: ClassStatistics, classes: ArrayLike | None = None) -> CDNV:
         stats: class statistics.
         classes: indices of the classes to pair; all by default.
 
-    >>> from geometry.collapse.class_statistics import class_statistics
+    >>> from geometry.collapse.moments import class_statistics
     >>> stats = class_statistics([[-1.0, 1.0], [-1.0, -1.0], [3.0, 2.0], [3.0, -2.0]], [0, 0, 1, 1])
     >>> float(cdnv(stats).mean)  # (1 + 4) / (2 * 16)
     0.15625

@@ -39,7 +39,8 @@ class Optimum:
     """The optimal class vectors for given proportions.
 
     Attributes:
-        gram: ``(C, C)`` G, the cosines between the optimal class vectors; feasible.
+        gram: ``(C, C)`` G, the cosines between the optimal class vectors; feasible. The certificate bounds the loss;
+            angles among classes that barely enter it (imbalance ratios above about 1e4) are known less well.
         value: F(G), the least loss when ``certified``, in nats.
         method: ``closed-form``, ``conic``, ``burer-monteiro`` or ``conic, refined``.
         rank: eigenvalues of G above 1e-6, which is the least feature dimension that reaches the optimum.

@@ -30,7 +30,7 @@ def test_the_gap_bounds_the_true_excess_of_any_feasible_matrix(size, tau, spread
     assert program.value(gram) - program.value(best) <= certificate.gap * (1 + 1e-9)
     assert certificate.lower_bound <= program.value(best)
     assert certificate.relative_gap >= program.value(gram) / program.value(best) - 1 - 1e-9
-    if spread > 0.05:
+    if spread > 0.2 and size > 2:  # two random vectors may be antipodal by chance
         assert not certificate.certifies(1e-6)
 
 

@@ -1,0 +1,62 @@
+"""``tailgeom check``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.cli.analysis import Analysis
+from geometry.artifact import Artifact
+from geometry.atomic import plain
+from geometry.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Check(Analysis):
+    """Check whether the assumptions of the theory hold in a model, each with a verdict and the number behind it.
+
+    Each rule is fixed before the data are seen; a check that the artifact does not allow is undecided, with the reason.
+
+    Example::
+
+        tailgeom check runs/demo/ndcl
+        tailgeom check runs/demo/ndcl --require confidence_boundary
+
+    Attributes:
+        require: checks that must hold; the exit code is 1 when one does not.
+        resamples: bootstrap resamples behind each interval.
+        seed: seed of the resampling.
+    """
+
+    require: tuple[str, ...] = ()
+    resamples: int = 200
+    seed: int = 0
+
+    name = "check"
+    header = ("check", "verdict", "estimate", "low", "high", "n", "claim", "note")
+
+    def analyse(self, artifact: Artifact) -> Any:
+        """The verdicts."""
+        from geometry.checks import CHECKS, run_checks
+
+        unknown = [name for name in self.require if name not in CHECKS]
+        if unknown:
+            raise UsageError(f"Unknown check {unknown[0]!r} after --require; known: {', '.join(CHECKS)}.")
+        return run_checks(artifact, resamples=self.resamples, seed=self.seed)
+
+    def table(self, result: Any) -> list[Sequence[Any]]:
+        """One row a verdict."""
+        return [
+            (v.check, v.verdict, v.estimate.estimate, v.estimate.low, v.estimate.high, v.n, v.claim, v.note)
+            for v in result
+        ]
+
+    def contents(self, result: Any) -> dict[str, Any]:
+        """The verdicts with their rules and details."""
+        return {"verdicts": plain(result)}
+
+    def exit_code(self, result: Any) -> int:
+        """1 when a required check does not hold."""
+        return int(any(v.check in self.require and v.verdict != "holds" for v in result))
+
+
+COMMAND = Check
