@@ -36,7 +36,7 @@ def figure(
     marks = style.model_marks(models)
     row_height = 0.12 + 0.11 * len(models)
     result = style.new_figure(style.DOUBLE, row_height * len(terms) + 0.75)
-    axes, printed = result.subplots(1, 2, sharey=True, width_ratios=[1.0, 0.42 * max(1, len(models))])
+    axes, printed = result.subplots(1, 2, sharey=True, width_ratios=[1.0, 0.58 * max(1, len(models))])
     spread = 0.55 / max(1, len(models))
     nulls = False
     for position, (name, data) in enumerate(models.items()):

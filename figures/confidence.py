@@ -43,11 +43,11 @@ def figure(
             axes = grid[row, column]
             if part in data and len(data[part]["confidence"]):
                 present |= _scatter(axes, data[part], f"{name}, {part}", most_points, seed)
+                axes.axvline(0, color=style.GREY, linewidth=0.7, zorder=0.5)
             else:
                 style.empty(axes)
             axes.set_title(f"{name}, {part}")
             axes.set_ylim(-0.03, 1.03)
-            axes.axvline(0, color=style.GREY, linewidth=0.7, zorder=0.5)
         grid[row, 0].set_ylabel("confidence $p_y$")
     result.supxlabel(label, fontsize=7)
     handles = [

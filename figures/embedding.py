@@ -198,20 +198,11 @@ def _legends(
     ranked: bool,
 ) -> None:
     colours = matplotlib.colormaps[style.SEQUENTIAL]
-    side = grid.shape[1] > 1
-    place = (
-        {"loc": "center left", "bbox_to_anchor": (1.02, 0.5)}
-        if side
-        else {"loc": "upper center", "bbox_to_anchor": (0.5, -0.09), "ncols": 4}
-    )
-    if len(class_names) <= len(_CLASSES):
-        handles = [_handle(_class_mark(k, rank, colours), style.shorten(name)) for k, name in enumerate(class_names)]
-        grid[0, -1].legend(handles=handles, handletextpad=0.2, columnspacing=0.8, **place)
-    else:
-        scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(1, len(class_names)), cmap=colours)
-        text = "class rank (1: most training images)" if ranked else "class number"
-        result.colorbar(scale, ax=grid[0, -1], label=text, aspect=25, **({} if side else {"location": "bottom"}))
-    handles = [
+    several = grid.shape[1] > 1
+    beside = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5)}
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.09), "ncols": 4}
+    look = {"handletextpad": 0.2, "columnspacing": 0.8, **(beside if several else below)}
+    domains = [
         _handle(
             _domain_mark(m, target),
             f"{style.shorten(name)}{' (target, hollow)' if m == target else ''}",
@@ -219,7 +210,19 @@ def _legends(
         )
         for m, name in enumerate(domain_names)
     ]
-    grid[1, -1].legend(handles=handles, handletextpad=0.2, columnspacing=0.8, **place)
+    if len(class_names) <= len(_CLASSES):
+        classes = [_handle(_class_mark(k, rank, colours), style.shorten(name)) for k, name in enumerate(class_names)]
+        grid[0, -1].legend(handles=classes, **look)
+        grid[1, -1].legend(handles=domains, **look)
+        return
+    scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(1, len(class_names)), cmap=colours)
+    text = "class rank (1: most training images)" if ranked else "class number"
+    place = {"ax": grid[0, -1]} if several else {"ax": grid[0, -1], "location": "bottom"}
+    result.colorbar(scale, label=text, aspect=25, **place)
+    if several:  # beside the panels the legend would push the colour bar away from them
+        result.legend(handles=domains, loc="outside lower center", ncols=len(domains), handletextpad=0.2)
+    else:
+        grid[1, -1].legend(handles=domains, **look)
 
 
 def _handle(mark: style.Mark, label: str, *, hollow: bool = False) -> Line2D:

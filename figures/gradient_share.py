@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from figures import style
@@ -48,13 +48,13 @@ def figure(
         for x, index in enumerate(order):
             _class(upper, lower, x, anchors[index], gradient[index], style.group_mark(groups[index]))
         upper.set_title(name)
-        upper.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=""))
+        upper.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))
         lower.axhline(1, color=style.GREY, linewidth=0.7, zorder=0.5)
         lower.set_xlim(-0.6, k - 0.4)
         for axes in (upper, lower):
             axes.set_ylim(bottom=0)
             axes.grid(axis="y")
-            axes.yaxis.set_major_locator(MaxNLocator(5))
+            axes.yaxis.set_major_locator(MaxNLocator(5, steps=style.STEPS))
         names = [class_names[i] for i in order]
         every = style.class_ticks(lower.xaxis, names, width / len(losses) - 0.6, rotate=True)
         lower.set_xlabel("class" if every == 1 else f"class (one in {every} named)")
@@ -68,7 +68,8 @@ def figure(
         Line2D([], [], color=style.GREY, marker="o", linestyle="", label="gradient"),
         Line2D([], [], color=style.GREY, marker="_", linestyle="", markersize=7, label="anchors"),
     ]
-    result.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.0, handletextpad=0.3)
+    columns = len(handles) if len(losses) > 1 else 3
+    result.legend(handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.0, handletextpad=0.3)
     return result
 
 

@@ -41,7 +41,9 @@ def figure(
     finite = np.concatenate([m[np.isfinite(m)] for triple in grams.values() for m in triple] or [np.zeros(0)])
     largest = float(np.abs(finite).max(initial=0.0)) or 1.0
     norm = Normalize(-largest, largest)
-    result = style.new_figure(style.DOUBLE, 2.0 * len(models) + 0.75)
+    names_inches = 0.05 * max(len(style.shorten(name)) for name in class_names)
+    side = (style.DOUBLE - names_inches - 1.25) / 3
+    result = style.new_figure(style.DOUBLE, (side + 0.22) * len(models) + 0.3 + names_inches)
     grid = result.subplots(len(models), 3, squeeze=False, sharex=True, sharey=True)
     image = None
     for row, (name, data) in enumerate(models.items()):
@@ -78,7 +80,7 @@ def _heatmap(axes: Axes, matrix: NDArray[np.float64], norm: Normalize) -> AxesIm
     if len(matrix) <= _MOST_PRINTED:
         for (i, j), value in np.ndenumerate(matrix):
             if np.isfinite(value):
-                text = f"{value:.2f}".replace("-", "−").replace("0.", ".", 1)
+                text = f"{round(value, 2) + 0.0:.2f}".replace("-", "−").replace("0.", ".", 1)  # + 0.0: no "−.00"
                 colour = style.shade_text(*colours(norm(value))[:3])
                 axes.text(j, i, text, ha="center", va="center", fontsize=5, color=colour)
     axes.tick_params(length=0)

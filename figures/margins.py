@@ -49,7 +49,7 @@ def figure(models: Mapping[str, Mapping[str, Any]], *, scale: str = "probability
         Line2D([], [], color=m.colour, linestyle=m.line, marker=m.marker, markersize=3.5, label=_label(group))
         for group, m in ((group, style.group_mark(group)) for group in groups)
     ]
-    result.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    result.legend(handles=handles, loc="outside lower center", ncols=len(handles) if len(models) > 1 else 2)
     return result
 
 

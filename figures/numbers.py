@@ -36,7 +36,7 @@ def interval(value: Any) -> tuple[float, float, float]:
 
 
 def number(estimate: float | None, low: float | None = None, high: float | None = None, *, unit: str = "") -> str:
-    """Print a number as precisely as its interval warrants (two digits of the interval's half-width).
+    """Print a number as precisely as its interval warrants (its half-width to one or two digits).
 
     Args:
         estimate: the number; ``None`` or NaN prints as a dash.
@@ -67,7 +67,8 @@ def number(estimate: float | None, low: float | None = None, high: float | None 
 
 def _with_interval(value: float, low: float, high: float) -> str:
     half = (high - low) / 2
-    places = min(4, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 3
+    # Two digits of a half-width that begins with 1 or 2, one of any other (the Particle Data Group's habit).
+    places = min(4, max(0, -math.floor(math.log10(half / 3)))) if half > 0 else 3
     return _minus(f"{value:.{places}f} [{low:.{places}f}, {high:.{places}f}]")
 
 

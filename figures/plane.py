@@ -22,7 +22,7 @@ def figure(
     class_names: Sequence[str],
     shots: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw learned class means (filled) joined to the optimal ones (hollow), a panel a model.
+    """Draw learned class means (filled) joined to the optimal ones (hollow), a panel a model, all on one scale.
 
     Args:
         models: model -> ``{"learned": (K, 2), "optimal": (K, 2), "share": s}``, coordinates in the same plane with the
@@ -35,33 +35,36 @@ def figure(
         ValueError: coordinates are not ``(K, 2)``.
     """
     groups = list(shots) if shots is not None else [""] * len(class_names)
+    points = {
+        name: [_points(name, part, data, len(class_names)) for part in ("learned", "optimal")]
+        for name, data in models.items()
+    }
+    everything = np.concatenate([part for pair in points.values() for part in pair])
+    norms = np.linalg.norm(everything[np.isfinite(everything).all(axis=1)], axis=1)
+    radius = 1.12 * max(1.0, float(norms.max(initial=0.0)))
     width = style.SINGLE if len(models) == 1 else style.DOUBLE
     panel = width / len(models)
-    result = style.new_figure(width, 0.8 * panel + 0.55)
-    panels = result.subplots(1, len(models), squeeze=False)[0]
+    named = len(class_names) <= _MOST_NAMED
+    label = 0.052 * max(len(style.shorten(name, 12)) for name in class_names) + 0.12 if named else 0.0
+    half = radius * panel / max(0.3 * panel, panel - 2 * label)  # half the panel's width, in units of the plane
+
+    result = style.new_figure(width, panel)
+    panels = result.subplots(1, len(models), squeeze=False, sharey=True)[0]
     for axes, (name, data) in zip(panels, models.items(), strict=True):
-        learned = _points(name, "learned", data, len(class_names))
-        optimal = _points(name, "optimal", data, len(class_names))
-        missing = int(np.isnan(learned).any(axis=1).sum())
-        share = data.get("share")
-        title = [name]
-        if share is not None and np.isfinite(share):
-            title.append(f"{100 * share:.0f} % of variance")
-        if missing:
-            title.append(f"{missing} {'class' if missing == 1 else 'classes'} absent")
-        axes.set_title(", ".join(title))
-        _draw(axes, learned, optimal, class_names, groups, panel)
-    kinds = style.ordered_groups(group for group in groups if group)
-    handles = [
-        Line2D([], [], color=m.colour, marker=m.marker, linestyle="", label=f"{group}-shot")
-        for group, m in ((group, style.group_mark(group)) for group in kinds)
-    ]
-    handles += [
-        Line2D([], [], color=style.GREY, marker="o", linestyle="", label="learned"),
-        Line2D([], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle="", label="optimal"),
-    ]
-    columns = len(handles) if len(models) > 1 else 3
-    result.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
+        learned, optimal = points[name]
+        axes.set_title(_title(name, data.get("share"), int(np.isnan(learned).any(axis=1).sum())))
+        _draw(axes, learned, optimal, groups)
+        if named:
+            shown = np.where(np.isfinite(learned), learned, optimal)
+            _name(axes, shown, class_names, radius, gap=2 * half * 0.11 / panel)
+    heights = [text.get_position()[1] for axes in panels for text in axes.texts]
+    heights += everything[np.isfinite(everything[:, 1]), 1].tolist()
+    bottom, top = min([-1.0, *heights]) - 0.12, max([1.0, *heights]) + 0.12
+    for axes in panels:
+        axes.set(xlim=(-half, half), ylim=(bottom, top), aspect="equal", xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    rows = _legend(result, groups, columns=5 if len(models) > 1 else 3)
+    result.set_size_inches(width, (top - bottom) / (2 * half) * panel + 0.3 + 0.15 * rows)
     return result
 
 
@@ -72,14 +75,16 @@ def _points(name: str, part: str, data: Mapping[str, Any], k: int) -> NDArray[np
     return points
 
 
-def _draw(
-    axes: Axes,
-    learned: NDArray[np.float64],
-    optimal: NDArray[np.float64],
-    names: Sequence[str],
-    groups: Sequence[str],
-    inches: float,
-) -> None:
+def _title(name: str, share: float | None, missing: int) -> str:
+    parts = [name]
+    if share is not None and np.isfinite(share):
+        parts.append(f"{100 * share:.0f} % of variance")
+    if missing:
+        parts.append(f"{missing} {'class' if missing == 1 else 'classes'} absent")
+    return ", ".join(parts)
+
+
+def _draw(axes: Axes, learned: NDArray[np.float64], optimal: NDArray[np.float64], groups: Sequence[str]) -> None:
     axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=style.FAINT, linewidth=0.8, linestyle="--"))
     axes.plot(0, 0, "+", color=style.FAINT, markersize=5)
     for k, group in enumerate(groups):
@@ -89,17 +94,6 @@ def _draw(
             axes.plot(*ends.T, color=mark.colour, linewidth=0.8, alpha=0.7, gid="joint")
         axes.plot(*optimal[k], mark.marker, color=mark.colour, markerfacecolor="white", gid="optimal")
         axes.plot(*learned[k], mark.marker, color=mark.colour, gid="learned")
-    everything = np.concatenate([learned, optimal])
-    norms = np.linalg.norm(everything[np.isfinite(everything).all(axis=1)], axis=1)
-    radius = 1.12 * max(1.0, float(norms.max(initial=0.0)))
-    half = radius
-    if len(names) <= _MOST_NAMED:
-        label = 0.052 * max(len(style.shorten(name, 12)) for name in names) + 0.12
-        half = radius * inches / (inches - 2 * label)
-        _name(axes, learned, names, radius, gap=2 * half * 0.11 / inches)
-    vertical = max(radius, *(abs(text.get_position()[1]) + 0.08 for text in axes.texts), 0.0)
-    axes.set(xlim=(-half, half), ylim=(-vertical, vertical), aspect="equal", xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
 
 
 def _name(axes: Axes, points: NDArray[np.float64], names: Sequence[str], radius: float, gap: float) -> None:
@@ -115,10 +109,7 @@ def _name(axes: Axes, points: NDArray[np.float64], names: Sequence[str], radius:
             continue
         mine.sort(key=lambda k: points[k, 1])
         steps = gap * np.arange(len(mine))
-        wanted = np.array([points[k, 1] for k in mine]) / np.maximum(1e-9, np.linalg.norm(points[mine], axis=1)).clip(
-            0.5
-        )
-        heights = isotonic_regression(wanted - steps).x + steps
+        heights = isotonic_regression(points[mine, 1] - steps).x + steps
         for k, height in zip(mine, heights, strict=True):
             axes.plot([side * radius, points[k, 0]], [height, points[k, 1]], color=style.FAINT, linewidth=0.4, zorder=0)
             axes.text(
@@ -129,3 +120,18 @@ def _name(axes: Axes, points: NDArray[np.float64], names: Sequence[str], radius:
                 va="center_baseline",
                 fontsize=6,
             )
+
+
+def _legend(result: Figure, groups: Sequence[str], columns: int) -> int:
+    """Draw the legend and say how many rows it has."""
+    kinds = style.ordered_groups(group for group in groups if group)
+    handles = [
+        Line2D([], [], color=m.colour, marker=m.marker, linestyle="", label=f"{group}-shot")
+        for group, m in ((group, style.group_mark(group)) for group in kinds)
+    ]
+    handles += [
+        Line2D([], [], color=style.GREY, marker="o", linestyle="", label="learned"),
+        Line2D([], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle="", label="optimal"),
+    ]
+    result.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
+    return -(-len(handles) // columns)

@@ -64,6 +64,7 @@ RC = {
     "hatch.color": FAINT,
 }
 
+STEPS = (1, 2, 2.5, 5, 10)  # of the ticks' spacing
 GROUP_ORDER = ("all", "many", "medium", "few")
 
 

@@ -41,7 +41,7 @@ def figure(
 
     Args:
         metrics: model -> rows of ``metrics.jsonl``, each a dict with ``step`` and any of the keys; a key may be
-            absent from a row or ``None`` (that record is skipped).
+            absent from a row or ``None``/NaN (that record is skipped).
         keys: what to draw; by default every known key (:data:`TITLES`) that some row holds.
         titles: panel titles by key, over :data:`TITLES`.
 
@@ -55,7 +55,8 @@ def figure(
         raise ValueError(f"Expected metrics rows holding any of {', '.join(keys or titles)}; found none.")
     losses = [key for key in chosen if _is_loss(key)]
     accuracies = [key for key in chosen if not _is_loss(key)]
-    columns = min(_COLUMNS, max(len(losses), len(accuracies)))
+    most = max(len(losses), len(accuracies))
+    columns = most if most <= _COLUMNS + 1 else _COLUMNS
     rows = math.ceil(len(losses) / columns) + math.ceil(len(accuracies) / columns)
     width = style.DOUBLE if columns > 2 else style.SINGLE
     result = style.new_figure(width, 1.35 * rows + 0.5)
@@ -64,17 +65,18 @@ def figure(
     places = [*grid[:first].flat][: len(losses)] + [*grid[first:].flat][: len(accuracies)]
     marks = style.model_marks(metrics)
     smoothed = False
+    last = max([1, *(row["step"] for rows in metrics.values() for row in rows)])
     for key, axes in zip(losses + accuracies, places, strict=True):
         for name, entries in metrics.items():
             steps, values = _series(entries, key)
             smoothed |= _draw(axes, steps, values, marks[name], name, smooth=_is_loss(key))
         axes.set_title(titles.get(key, key))
         axes.grid(axis="y")
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.margins(x=0.02)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=style.STEPS))
+        axes.set_xlim(-0.03 * last, 1.03 * last)
         if not _is_loss(key):
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
-            axes.yaxis.set_major_locator(MaxNLocator(5))
+            axes.yaxis.set_major_locator(MaxNLocator(5, steps=style.STEPS))
     for axes in set(grid.flat) - set(places):
         axes.set_visible(False)
     for key, axes in zip(losses + accuracies, places, strict=True):
@@ -94,6 +96,7 @@ def _is_loss(key: str) -> bool:
 def _series(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     pairs = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
     series = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    series = series[np.isfinite(series).all(axis=1)]
     return series[:, 0], series[:, 1]
 
 

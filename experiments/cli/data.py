@@ -115,12 +115,12 @@ class Split:
         return 0
 
 
-def draw_contact_sheet(catalogue: Any, path: Path, *, columns: int = 8) -> list[Path]:
+def draw_contact_sheet(catalogue: Any, path: Path, *, columns: int = 4) -> list[Path]:
     """Draw the first images of every domain and class."""
     import numpy as np
 
     from experiments.data.decode import decode
-    from figures.contact_sheet import contact_sheet
+    from figures.contact_sheet import figure
     from figures.style import save
 
     size = 28 if catalogue.name == "digits" else 64
@@ -132,7 +132,7 @@ def draw_contact_sheet(catalogue: Any, path: Path, *, columns: int = 8) -> list[
             chosen = index[np.linspace(0, len(index) - 1, min(columns, len(index))).astype(int)]
             pixels = decode(catalogue, chosen, size).images if len(chosen) else np.zeros((0, size, size, 3), np.uint8)
             sheet[domain][name] = pixels
-    return save(contact_sheet(sheet), path)
+    return save(figure(sheet, samples=columns), path)
 
 
 COMMAND = Inspect | Split

@@ -100,7 +100,7 @@ class PosteriorDiscrepancy:
         for group, value in ({"all": self.overall} | self.groups).items():
             text = f"raw {value.raw:.4f}, null mean {value.null_mean:.4f}, p {value.p_value:.3f}"
             text += f", excess {value.excess.estimate:.4f}"
-            note = f"{text}; {self.note}" if value.classes else self.note
+            note = f"{text}; {value.classes} classes; {self.note}" if value.classes else ""
             yield row("posterior discrepancy", self.measure, group, self.where, value.corrected, note)
 
 
@@ -183,7 +183,7 @@ def estimate_posterior(
     masks = {"all": shared} | {name: np.asarray(mask) & shared for name, mask in (groups or {}).items()}
     class_counts = np.bincount(layout.classes, minlength=values.shape[1])
     alone = int(np.sum((layout.sizes == 1) & shared[layout.cell_class]))
-    note = f"{int(shared.sum())} classes in two or more domains; {alone} of their cells hold one sample"
+    note = f"cells of one sample: {alone}"
     results = []
     for m, name in enumerate(MEASURES):
         parts = {
@@ -214,8 +214,8 @@ def _discrepancy(
 
     def without_noise(values: Array) -> Array:
         if quadratic:
-            return np.maximum(values - shuffled.mean(), 0.0)
-        return np.sqrt(np.maximum(np.maximum(values, 0.0) ** 2 - np.mean(shuffled**2), 0.0))
+            return np.asarray(np.maximum(values - shuffled.mean(), 0.0))
+        return np.asarray(np.sqrt(np.maximum(np.maximum(values, 0.0) ** 2 - np.mean(shuffled**2), 0.0)))
 
     null_mean = float(shuffled.mean())
     return Discrepancy(

@@ -1,7 +1,7 @@
 """Prior shift: how far apart label histograms are, and what that costs in Theorem B."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -116,7 +116,7 @@ def estimate_prior_shift(
         if not any(redraw):
             nan = float("nan")
             return Interval(estimate, nan, nan, level, n, "exact: designed counts, not a sample")
-        return percentile_interval(estimate, draws, n=n, level=level)
+        return _centred(estimate, draws, n, level)
 
     cost = None
     if errors is not None:
@@ -126,11 +126,23 @@ def estimate_prior_shift(
             spread = float(rates[held].max() - rates[held].min())
             drawn = resample_class_errors(rates, sizes, rng, resamples)[:, held]
             ranges = drawn.max(axis=1) - drawn.min(axis=1)
-            cost = percentile_interval(shift * spread, shift_draws * ranges, n=int(sizes.sum()), level=level)
+            cost = _centred(shift * spread, shift_draws * ranges, int(sizes.sum()), level)
         else:
             cost = undefined(0, "no class errors of the sources", level)
     kl = interval(divergence, divergence_draws) if np.isfinite(divergence) else _infinite(n, level)
     return PriorShift(where, basis, interval(shift, shift_draws), kl, cost, note)
+
+
+def _centred(estimate: float, draws: Array, n: int, level: float) -> Interval:
+    """Percentile interval of the draws moved onto the estimate and cut at 0.
+
+    A distance or a range of redrawn histograms exceeds the one it was redrawn from, so the plain interval of two
+    nearly equal histograms would lie wholly above its own estimate.
+    """
+    finite = draws[np.isfinite(draws)]
+    centre = float(finite.mean()) if finite.size else 0.0
+    interval = percentile_interval(estimate, np.maximum(finite - centre + estimate, 0.0), n=n, level=level)
+    return replace(interval, method=f"centred {interval.method}") if np.isfinite(interval.low) else interval
 
 
 def _infinite(n: int, level: float) -> Interval:

@@ -1,5 +1,6 @@
 """One line of the table of bound terms."""
 
+from math import isfinite
 from typing import NamedTuple
 
 from geometry.intervals import Interval
@@ -32,7 +33,7 @@ class Row(NamedTuple):
 
 
 def row(term: str, variant: str, group: str, where: str, value: Interval, note: str = "") -> Row:
-    """A :class:`Row` from an interval; an undefined or one-sided one brings its own reason along."""
-    reason = value.method.removeprefix("undefined: ") if value.method.startswith(("undefined", "no interval")) else ""
+    """A :class:`Row` from an interval; one without bounds brings its own reason along."""
+    reason = "" if isfinite(value.low) else value.method.removeprefix("undefined: ")
     text = "; ".join(part for part in (reason, note) if part)
     return Row(term, variant, group, where, value.estimate, value.low, value.high, value.n, text)

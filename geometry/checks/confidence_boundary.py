@@ -1,5 +1,6 @@
 """Check: does confidence follow the distance to the decision boundary?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,7 +144,8 @@ def confidence_boundary(
         "scatter": _scatter(artifact, from_head, confidence, signed),
     }
     outcome = decide(estimate, THRESHOLD, enough=n >= SMALLEST_SAMPLE)
-    return (verdict(CLAIM, outcome, estimate, _note(artifact, from_head, estimate, wrong), details),)
+    note = _note(artifact, from_head, estimate, wrong, correlations["near"])
+    return (verdict(CLAIM, outcome, estimate, note, details),)
 
 
 def _parts(artifact: Artifact) -> dict[str, NDArray[np.bool_]]:
@@ -172,8 +174,12 @@ def _scatter(artifact: Artifact, from_head: Array, confidence: Array, signed: Ar
     )
 
 
-def _note(artifact: Artifact, from_head: Array, estimate: Interval, wrong: float) -> str:
+def _note(artifact: Artifact, from_head: Array, estimate: Interval, wrong: float, near: Mapping[str, Interval]) -> str:
     parts = [f"{100.0 * wrong:.1f}% of the samples are misclassified"]
+    unsigned = {name.removeprefix("shot "): near[name] for name in near if not name.startswith("domain ")}
+    values = [f"{name} {value.estimate:.2f}" for name, value in unsigned.items() if np.isfinite(value.estimate)]
+    if values:
+        parts.append(f"against the distance without sign: {', '.join(values)}")
     if not logits_follow_head(artifact, from_head):
         parts.append("the logits are not the head's scores; distances are to the head's own boundary")
     if estimate.n < SMALLEST_SAMPLE:

@@ -20,6 +20,13 @@ PREFIX = "anchor_gradient/"
 THRESHOLD = 1.0
 FEWEST_BATCHES = 20
 FEWEST_ANCHORS = 20
+# Numerator and denominator of each amplification, as combinations of the sums of `_batch_sums`.
+RATIOS = {
+    "decides": ((0, 0, 0, 0, 1), (0, 1, 0, 0, 0)),
+    "raw": ((1, 0, 0, 0, 0), (0, 1, 0, 0, 0)),
+    "nonzero": ((0, 0, 0, 0, 1), (0, 1, -1, 0, 0)),
+    "class": ((1, 0, 0, 0, 0), (0, 0, 0, 1, 0)),
+}
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,14 @@ def gradient_share(
     """Judge recorded gradient norms of contrastive anchors, one verdict per loss.
 
     A probe writes, for each loss, ``anchor_gradient/<loss>/norm``, ``.../label`` and ``.../batch``, each ``(A,)``:
-    the L2 norm of the derivative of that anchor's loss by its logits, the anchor's class, and the recorded batch.
-    The number that decides is the amplification ``mean norm of few anchors / mean norm of many anchors``. It is a
-    ratio of means over anchors, so counts cancel: it equals (norm share / anchor share) of the few over that of the
-    many. Anchors of one batch share their negatives, so intervals redraw whole batches.
+    the L2 norm of the derivative of the batch's loss by the logits of that anchor, the anchor's class, and the recorded
+    batch. It may add ``.../weight``: the weight that the loss's own average gives the anchor. A loss that averages over
+    the anchors of a class first, as NDCL's does, weighs each by ``1 / n_k``, which enlarges the gradients of rare
+    classes whatever the pairs do; dividing by the weight takes that out.
+
+    The number that decides is the amplification: the mean over few anchors of ``norm / weight`` by that over many
+    anchors (of ``norm`` where no weight is recorded; the note then says so). It is a ratio of means over anchors, so
+    the number of anchors cancels. Anchors of one batch share their negatives, so intervals redraw whole batches.
 
     Args:
         artifact: with the probe arrays; shot groups from its thresholds, else the rarest and commonest third of the
@@ -73,8 +84,10 @@ def gradient_share(
         level: nominal coverage.
 
     Returns:
-        One verdict per recorded loss; a single undecided one when none is recorded. ``details`` holds ``groups``,
-        ``classes``, ``amplification_nonzero`` (zero-gradient anchors left out) and ``class_names``.
+        One verdict per recorded loss; a single undecided one when none is recorded. ``details`` holds ``groups`` and
+        ``classes`` (shares of the recorded norm), ``amplification_raw`` (weights left in), ``amplification_nonzero``
+        (weights out, anchors of exactly zero gradient left out), ``amplification_class`` (recorded norm summed over a
+        class in a batch, per class present) and ``class_names``.
 
     Raises:
         DataError: recorded arrays are incomplete, of unequal length, or hold impossible values.
@@ -92,7 +105,8 @@ def claim_about(loss: str) -> Claim:
         check="gradient_share",
         sentence=f"{loss} amplifies the gradients of minority anchors.",
         source="claim of NDCL (arXiv 2601.21999) for its contrastive term; the test is ours",
-        rule=f"Mean gradient norm of few anchors over that of many anchors: holds if its interval lies above "
+        rule=f"Mean gradient norm of few anchors over that of many anchors, each norm divided by the weight that the "
+        f"loss's own average gives its anchor where that is recorded: holds if its interval lies above "
         f"{THRESHOLD:g}, does not hold if it lies below, undecided otherwise or with fewer than {FEWEST_BATCHES} "
         f"batches or {FEWEST_ANCHORS} anchors of either group.",
     )
@@ -100,26 +114,30 @@ def claim_about(loss: str) -> Claim:
 
 def _judge(artifact: Artifact, loss: str, rng: np.random.Generator, resamples: int, level: float) -> Verdict:
     claim = claim_about(loss)
-    norms, labels, batches = _recorded(artifact, loss)
+    norms, labels, batches, weights = _recorded(artifact, loss)
     masks, how = minority_groups(artifact)
     if not masks:
         return undecided(claim, how, n=norms.size, level=level)
-    sums = _batch_sums(norms, labels, batches, artifact.num_classes)
+    sums = _batch_sums(norms, labels, batches, weights, artifact.num_classes)
     draws = _redraw_batches(len(sums), resamples, rng)
     groups = {name: _group_share(sums, draws, mask, level) for name, mask in masks.items()}
     few, many = groups["few"], groups["many"]
     enough = len(sums) >= FEWEST_BATCHES and min(few.anchors, many.anchors) >= FEWEST_ANCHORS
-    amplification = _amplification(sums, draws, masks, level, nonzero=False)
+    ratios = {kind: _amplification(sums, draws, masks, level, kind) for kind in RATIOS}
+    amplification, by_class = ratios["decides"], ratios["class"]
     details = {
         "groups": groups,
         "classes": _class_share(sums.sum(axis=0)),
-        "amplification_nonzero": _amplification(sums, draws, masks, level, nonzero=True),
+        **{f"amplification_{kind}": value for kind, value in ratios.items() if kind != "decides"},
         "class_names": artifact.class_names,
     }
     note = (
         f"{how}; {few.anchors} few and {many.anchors} many anchors in {len(sums)} batches; exactly zero gradient: "
         f"{_percent(few.zero_fraction.estimate)} of few, {_percent(many.zero_fraction.estimate)} of many"
     )
+    if weights is None and np.isfinite(by_class.estimate):
+        note += "; no anchor weights recorded, so a class average inside the loss counts as amplification: summed over "
+        note += f"a class in a batch the ratio is {by_class.estimate:.3g} [{by_class.low:.3g}, {by_class.high:.3g}]"
     if not enough:
         note += "; too few to decide"
     elif not np.isfinite(amplification.estimate):
@@ -150,7 +168,7 @@ def minority_groups(artifact: Artifact) -> tuple[dict[str, NDArray[np.bool_]], s
     return {name: mask for name, mask in masks.items() if mask.any()}, f"few and many are {third} classes each by count"
 
 
-def _recorded(artifact: Artifact, loss: str) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+def _recorded(artifact: Artifact, loss: str) -> tuple[Array, NDArray[np.int64], NDArray[np.int64], Array | None]:
     arrays = []
     for part in ("norm", "label", "batch"):
         name = f"{PREFIX}{loss}/{part}"
@@ -167,13 +185,25 @@ def _recorded(artifact: Artifact, loss: str) -> tuple[Array, NDArray[np.int64], 
         raise DataError(f"Expected finite gradient norms of zero or more under {PREFIX}{loss}/norm.")
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= artifact.num_classes:
         raise DataError(f"Expected integer labels in 0..{artifact.num_classes - 1} under {PREFIX}{loss}/label.")
-    return values, labels.astype(np.int64), np.unique(batches, return_inverse=True)[1].astype(np.int64)
+    weights = artifact.probes.get(f"{PREFIX}{loss}/weight")
+    if weights is not None and (weights.shape != norms.shape or not np.all(np.isfinite(weights) & (weights > 0))):
+        raise DataError(f"Expected one finite positive weight per anchor under {PREFIX}{loss}/weight.")
+    numbers = np.unique(batches, return_inverse=True)[1].astype(np.int64)
+    return values, labels.astype(np.int64), numbers, None if weights is None else weights.astype(np.float64)
 
 
-def _batch_sums(norms: Array, labels: NDArray[np.int64], batches: NDArray[np.int64], num_classes: int) -> Array:
-    """``(B, K, 3)`` per batch and class: sum of norms, number of anchors, number with exactly zero gradient."""
-    sums = np.zeros((int(batches.max()) + 1, num_classes, 3))
-    np.add.at(sums, (batches, labels), np.column_stack([norms, np.ones(norms.size), norms == 0]))
+def _batch_sums(
+    norms: Array, labels: NDArray[np.int64], batches: NDArray[np.int64], weights: Array | None, num_classes: int
+) -> Array:
+    """``(B, K, 5)`` per batch and class.
+
+    Sum of norms, anchors, anchors of exactly zero gradient, presence (0 or 1), sum of norms over weights.
+    """
+    weightless = norms if weights is None else norms / weights
+    sums = np.zeros((int(batches.max()) + 1, num_classes, 5))
+    present = np.zeros(norms.size)
+    np.add.at(sums, (batches, labels), np.column_stack([norms, np.ones(norms.size), norms == 0, present, weightless]))
+    sums[..., 3] = sums[..., 1] > 0
     return sums
 
 
@@ -206,17 +236,14 @@ def _group_share(sums: Array, draws: Array, mask: NDArray[np.bool_], level: floa
     )
 
 
-def _amplification(sums: Array, draws: Array, masks: Masks, level: float, *, nonzero: bool) -> Interval:
-    """Mean norm of few over mean norm of many anchors, optionally without anchors of exactly zero gradient."""
+def _amplification(sums: Array, draws: Array, masks: Masks, level: float, kind: str) -> Interval:
+    """Few over many of a quotient of two batch sums, as :data:`RATIOS` names them."""
     few, many = sums[:, masks["few"]].sum(axis=1), sums[:, masks["many"]].sum(axis=1)
+    what, over = (np.asarray(part, dtype=np.float64) for part in RATIOS[kind])
 
-    def ratio(weights: Array) -> Any:
-        means = []
-        for part in (few, many):
-            total = weights @ part
-            anchors = total[..., 1] - total[..., 2] if nonzero else total[..., 1]
-            means.append(_ratio(total[..., 0], anchors))
-        return _ratio(means[0], means[1])
+    def ratio(times: Array) -> Any:
+        totals = [times @ part for part in (few, many)]
+        return _ratio(*(_ratio(total @ what, total @ over) for total in totals))
 
     n = int(few[:, 1].sum() + many[:, 1].sum())
     return percentile_interval(float(ratio(np.ones(len(sums)))), ratio(draws), n=n, level=level)

@@ -77,8 +77,8 @@ class Study:
                         {
                             "step": step,
                             "validation/balanced_accuracy": level,
-                            "target/accuracy": level - 0.2,
-                            "target/balanced_accuracy": level - 0.3,
+                            "target/accuracy": max(0.0, level - 0.2),
+                            "target/balanced_accuracy": max(0.0, level - 0.3),
                             "target/many": level - 0.1,
                             "target/few": None if step == 0 else max(0.0, level - 0.6),
                         }

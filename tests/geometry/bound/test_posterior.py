@@ -143,6 +143,6 @@ def test_singleton_cells_are_used_and_counted():
     groups = {"few": np.arange(4) == 3, "none": np.zeros(4, dtype=bool)}
     result = run(probs, labels, where, 3, groups=groups)[1]
     assert np.isfinite(result.class_raw[3])
-    assert "1 of their cells hold one sample" in result.note
+    assert result.note == "cells of one sample: 1"
     assert result.groups["few"].classes == 1
     assert np.isnan(result.groups["none"].raw)

@@ -35,7 +35,14 @@ def test_estimate_with_intervals_and_cost():
 def test_equal_histograms_are_zero_apart_with_the_noise_shown():
     result = shift([30, 30], [30, 30])
     assert result.total_variation.estimate == 0.0
+    assert result.total_variation.low == 0.0
     assert result.total_variation.high > 0.05
+
+
+def test_intervals_hold_their_estimates_even_next_to_zero():
+    result = shift([300, 290, 310], [305, 290, 305], errors=(np.array([0.1, 0.1, 0.11]), np.array([90, 90, 90])))
+    for value in (result.total_variation, result.kl, result.cost):
+        assert value.low <= value.estimate <= value.high
 
 
 def test_designed_counts_are_exact():

@@ -1,0 +1,52 @@
+import json
+
+import numpy as np
+import pytest
+
+from geometry.artifact import Artifact
+from geometry.atomic import plain
+from geometry.checks import CHECKS, run_checks
+from geometry.errors import UsageError
+
+
+@pytest.fixture
+def artifact():
+    rng = np.random.default_rng(0)
+    weight, labels = np.eye(3, 5) * 3, rng.integers(0, 3, 120)
+    features = weight[labels] + rng.normal(size=(120, 5))
+    return Artifact(
+        features=features,
+        labels=labels,
+        class_names=("a", "b", "c"),
+        logits=features @ weight.T,
+        head_weight=weight,
+    )
+
+
+def test_what_cannot_run_is_undecided_with_a_reason(artifact):
+    confidence, gradient = run_checks(artifact)
+    assert confidence.verdict == "holds"
+    assert gradient.verdict == "undecided"
+    assert gradient.note
+    bare = Artifact(features=artifact.features, labels=artifact.labels, class_names=artifact.class_names)
+    assert {v.verdict for v in run_checks(bare)} == {"undecided"}
+    assert all(v.note and v.rule and v.source and v.claim for v in run_checks(bare))
+
+
+def test_checks_are_reproducible_and_independent_of_each_other(artifact):
+    alone = run_checks(artifact, names=("confidence_boundary",), seed=3)
+    together = run_checks(artifact, seed=3)
+    assert alone[0].estimate == together[0].estimate
+    assert alone[0].estimate != run_checks(artifact, seed=4)[0].estimate
+    assert {v.check for v in together} == set(CHECKS)
+
+
+def test_verdicts_become_json(artifact):
+    json.dumps(plain(run_checks(artifact, resamples=20)), allow_nan=False)
+
+
+def test_bad_requests(artifact):
+    with pytest.raises(UsageError, match="Unknown check 'gravity'; known are confidence_boundary"):
+        run_checks(artifact, names=("gravity",))
+    with pytest.raises(UsageError, match="at least 20"):
+        run_checks(artifact, resamples=3)
