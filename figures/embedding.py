@@ -77,9 +77,8 @@ def embed(features: ArrayLike, *, seed: int, method: str = "umap", most: int = 1
             ) as error:  # UMAP fails in the ways of numba, scipy and pynndescent; a picture is due anyhow
                 reason = f" (UMAP failed: {type(error).__name__})"
     coordinates, share = _pca(array[index])
-    return Embedding(
-        coordinates, "pca", f"First two principal components, {100 * share:.0f} % of variance, {drawn}{reason}.", index
-    )
+    kept = f"{100 * share:.0f} % of variance" if np.isfinite(share) else "no variance"
+    return Embedding(coordinates, "pca", f"First two principal components, {kept}, {drawn}{reason}.", index)
 
 
 def _umap(features: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
@@ -100,7 +99,7 @@ def _pca(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     kept = min(2, values.size)
     coordinates[:, :kept] = (left * values * signs)[:, :kept]
     total = float((values**2).sum())
-    return coordinates, float((values[:2] ** 2).sum()) / total if total > 0 else 1.0
+    return coordinates, float((values[:2] ** 2).sum()) / total if total > 0 else float("nan")
 
 
 @style.styled

@@ -107,9 +107,7 @@ class Section:
     badges: Sequence[Badge] = ()
 
 
-def render(
-    title: str, subtitle: str, sections: Sequence[Section], output: Path, results: Mapping[str, Any]
-) -> Path:
+def render(title: str, subtitle: str, sections: Sequence[Section], output: Path, results: Mapping[str, Any]) -> Path:
     """Write the report, whole or not at all.
 
     Everything is inside the one file: images as base64, styles inline, the results as JSON in
@@ -138,13 +136,13 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"prose": _prose, "cell": _cell, "numeric": _numeric}
-    environment.tests["numeric"] = _numeric
+    environment.filters |= {"prose": _prose, "cell": _cell}
     page = environment.get_template("report.html.j2").render(
         title=title,
         subtitle=subtitle,
         sections=sections,
         picture=_picture,
+        numeric=_numeric_columns,
         is_badge=lambda cell: isinstance(cell, Badge),
         results=_embedded(results),
     )
@@ -160,7 +158,7 @@ def _embedded(results: Mapping[str, Any]) -> Any:
     text = json.dumps(results, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)  # noqa: S704 - every sign that HTML reads was escaped above
+    return Markup(text)
 
 
 def _prose(text: str) -> Any:
@@ -185,11 +183,15 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+def _numeric_columns(table: Table) -> list[bool]:
+    """Which columns are set to the right: those of numbers, intervals and dashes alone."""
+    columns = zip(*table.rows, strict=True) if table.rows else [[""]] * len(table.header)
+    return [all(map(_numeric, column)) for column in columns]
+
+
 def _numeric(value: Any) -> bool:
-    """Whether a cell is set to the right: a number, an interval or a dash."""
     if isinstance(value, str):
-        text = value.strip().lstrip("(−-+").rstrip("%")
-        return value.strip() == UNDEFINED or text[:1].isdigit()
+        return value == UNDEFINED or value.lstrip("(−-+")[:1].isdigit()
     return not isinstance(value, Badge)
 
 

@@ -87,16 +87,20 @@ class Artifact:
         return len(self.domain_names)
 
     @cached_property
-    def source_counts(self) -> NDArray[np.int64]:
-        """``(M_s, K)`` training counts of the source domains: the manifest's, else counted from the split."""
+    def training_counts(self) -> NDArray[np.int64]:
+        """``(M, K)`` training samples: the manifest's ``train_counts``, else counted from the split."""
         if self.train_counts is not None:
-            counts = self.train_counts
-        else:
-            part = self.split == self.split_names.index("train") if "train" in self.split_names else self.split >= 0
-            counts = np.zeros((self.num_domains, self.num_classes), dtype=np.int64)
-            np.add.at(counts, (self.domains[part], self.labels[part]), 1)
+            return self.train_counts
+        part = self.split == self.split_names.index("train") if "train" in self.split_names else self.split >= 0
+        counts = np.zeros((self.num_domains, self.num_classes), dtype=np.int64)
+        np.add.at(counts, (self.domains[part], self.labels[part]), 1)
+        return counts
+
+    @property
+    def source_counts(self) -> NDArray[np.int64]:
+        """``(M_s, K)`` training counts of the source domains (those that hold any)."""
         sources = [m for m, name in enumerate(self.domain_names) if name != self.held_out]
-        kept = counts[sources]
+        kept = self.training_counts[sources]
         return np.asarray(kept[kept.sum(axis=1) > 0] if kept.sum() > 0 else kept, dtype=np.int64)
 
     @property
@@ -128,9 +132,10 @@ class Artifact:
         return self.take(np.flatnonzero(keep))
 
     def take(self, index: NDArray[np.intp]) -> "Artifact":
-        """The samples at ``index``, in that order."""
+        """The samples at ``index``, in that order; training counts stay those of the whole."""
         return replace(
             self,
+            train_counts=self.training_counts,
             features=self.features[index],
             labels=self.labels[index],
             logits=None if self.logits is None else self.logits[index],

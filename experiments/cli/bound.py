@@ -13,8 +13,8 @@ class Bound(Analysis):
     """Estimate the terms of a generalization bound: risks, margins, divergences, posterior discrepancy, prior shift.
 
     The bounds are ours, of the shape of the NDCL paper's theorem: risks plain and balanced, margins in three scales
-    with their whole curve, proxy A-distances between domains raw and class-balanced, prototype discrepancy less its
-    permutation null, and the cost of label shift. A term the artifact does not allow is listed with the reason.
+    with their whole curve, proxy A-distances between domains raw and class-balanced, prototype discrepancy corrected
+    for its permutation null, and the cost of label shift. A term the artifact does not allow is listed with the reason.
 
     Example::
 

@@ -22,11 +22,13 @@ class Check(Analysis):
         tailgeom check runs/demo/ndcl --require confidence_boundary
 
     Attributes:
+        split: which samples: train, validation, source_test, target or all (default: all that were not trained on).
         require: checks that must hold; the exit code is 1 when one does not.
         resamples: bootstrap resamples behind each interval.
         seed: seed of the resampling.
     """
 
+    split: str = ""
     require: tuple[str, ...] = ()
     resamples: int = 200
     seed: int = 0
@@ -41,7 +43,7 @@ class Check(Analysis):
         unknown = [name for name in self.require if name not in CHECKS]
         if unknown:
             raise UsageError(f"Unknown check {unknown[0]!r} after --require; known: {', '.join(CHECKS)}.")
-        return run_checks(artifact, resamples=self.resamples, seed=self.seed)
+        return run_checks(artifact, split=self.split or None, resamples=self.resamples, seed=self.seed)
 
     def table(self, result: Any) -> list[Sequence[Any]]:
         """One row a verdict."""

@@ -1,7 +1,8 @@
 """``tailgeom report``."""
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,19 +74,38 @@ class Report:
                     results[command.name] = result_of(command, artifact, run)
                 models[name] = Model(results=results, metrics=_metrics(run), **_samples(artifact, self.seed))
             update(total - 1, total, "figures")
-            return write_report(
-                models,
-                out,
-                classes=first.class_names,
-                domains=first.domain_names,
-                counts=None if first.train_counts is None else first.train_counts,
-                held_out=first.held_out,
-                shots=first.shots,
-                provenance=dict(first.provenance),
-                commands={"report": self._command_line(), "data": _data_command(first)},
-                embedding=self.embedding,
-                seed=self.seed,
-            )
+            return write_report(models, self.study(first, out), out)
+
+    def study(self, artifact: Artifact, out: Path) -> Any:
+        """What the models share, read from the first artifact."""
+        from figures.story import Study
+
+        made_by = dict(artifact.provenance)
+        data = dict(made_by.get("data", {}))
+        origin = f"{data.get('dataset', 'features')}"
+        if data.get("setting"):
+            origin += f", {data['setting']}"
+        if artifact.held_out:
+            origin += f", held-out domain {artifact.held_out}"
+        return Study(
+            title="Tailgeom report",
+            classes=artifact.class_names,
+            domains=artifact.domain_names,
+            counts=artifact.training_counts,
+            held_out=artifact.held_out,
+            shots=artifact.shots,
+            origin=origin,
+            provenance=provenance_rows(made_by),
+            commands={
+                "report": self._command_line(),
+                "data": _data_command(artifact),
+                "train": "\n".join(command for run in self.runs if (command := train_command(run))),
+                "contact_sheet": f"tailgeom data inspect --contact-sheet {out / 'figures' / 'contact_sheet'}",
+            },
+            contact_sheet=out / "figures" / "contact_sheet.png",
+            embedding=self.embedding,
+            seed=self.seed,
+        )
 
     def commands(self, run: Path) -> tuple[Analysis, ...]:
         """The four analyses of a run."""
@@ -120,6 +140,39 @@ def result_of(command: Analysis, artifact: Artifact, run: Path) -> dict[str, Any
     payload = command.payload(artifact, result)
     save_result(directory, command.name, payload, command.header, command.table(result))
     return payload
+
+
+def provenance_rows(made_by: dict[str, Any]) -> list[tuple[str, str]]:
+    """Versions, commit, hardware and seed of an artifact as rows of text."""
+    rows = [("commit", str(made_by["commit"]))] if "commit" in made_by else []
+    rows += [(name, str(value)) for name, value in dict(made_by.get("versions", {})).items()]
+    rows += [(name.replace("_", " "), str(value)) for name, value in dict(made_by.get("hardware", {})).items()]
+    data = dict(made_by.get("data", {}))
+    rows += [
+        (f"data: {name.replace('_', ' ')}", str(value)) for name, value in data.items() if value not in (None, [], {})
+    ]
+    return rows
+
+
+def train_command(run: Path) -> str:
+    """The command that trained a run, every setting that is not the default written out."""
+    from experiments.extraction import config_of
+    from experiments.runs import RunDirectory
+
+    if not (run / "config.yaml").exists():
+        return ""
+    config = config_of(RunDirectory(run))
+    words = ["tailgeom", "train", "--out", str(run)]
+    for part in (config.data, config.model, config.optim):
+        for entry in fields(part):
+            value = getattr(part, entry.name)
+            if entry.name == "options":
+                words += ["--set", *(f"{name}={number:g}" for name, number in value.items())] if value else []
+            elif value != entry.default and entry.name != "device":
+                words += [f"--{entry.name.replace('_', '-')}"] + ([] if value is True else [str(value)])
+    if config.features is not None:
+        words += ["--features", str(config.features)]
+    return shlex.join(words)
 
 
 def _metrics(run: Path) -> Sequence[dict[str, Any]]:

@@ -30,18 +30,22 @@ def record_anchor_gradients(
 
     Returns:
         Arrays for the artifact's probes, ``(A,)`` each over all samples of all batches:
-        ``anchor_gradient/ndcl/norm``, ``.../label``, ``.../batch``.
+        ``anchor_gradient/ndcl/norm``, ``.../label``, ``.../batch``, and ``.../weight``, the share
+        ``1 / (classes in the batch * n_k)`` that the loss's own class average gives the anchor.
     """
     was_training = model.training
     model.eval()
     algorithm = NDCL(model, training_set, NdclOptions()).to(model.head.weight.device)
-    norms, labels, numbers = [], [], []
+    norms, labels, numbers, weights = [], [], [], []
     for number, (batch, rng) in enumerate(zip(batches, rngs, strict=True)):
         logits = model(batch.inputs).detach().requires_grad_(True)
         contrast = algorithm.contrast(batch, logits.softmax(dim=1), rng)
         (gradient,) = torch.autograd.grad(contrast, logits)
         norms.append(gradient.double().norm(dim=1).cpu().numpy())
-        labels.append(batch.labels.cpu().numpy())
+        here = batch.labels.cpu().numpy()
+        _, position, counts = np.unique(here, return_inverse=True, return_counts=True)
+        labels.append(here)
+        weights.append(1.0 / (counts.size * counts[position]))
         numbers.append(np.full(len(batch.labels), number, dtype=np.int64))
     model.train(was_training)
     name = "anchor_gradient/ndcl"
@@ -49,4 +53,5 @@ def record_anchor_gradients(
         f"{name}/norm": np.concatenate(norms),
         f"{name}/label": np.concatenate(labels),
         f"{name}/batch": np.concatenate(numbers),
+        f"{name}/weight": np.concatenate(weights),
     }

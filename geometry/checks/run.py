@@ -32,6 +32,7 @@ def run_checks(
     artifact: Artifact,
     *,
     names: tuple[str, ...] | None = None,
+    split: str | None = None,
     resamples: int = 200,
     seed: int = 0,
     level: float = 0.95,
@@ -41,6 +42,7 @@ def run_checks(
     Args:
         artifact: what to judge; parts that a check needs and that are absent make it ``undecided`` with the reason.
         names: which checks, out of :data:`CHECKS`.
+        split: which samples; by default all that were not trained on (:func:`unseen`).
         resamples: bootstrap redraws, at least 20.
         seed: seed; every check has its own stream, so its numbers do not depend on which others run.
         level: nominal coverage of the intervals.
@@ -59,8 +61,17 @@ def run_checks(
         raise UsageError(
             f"Expected at least {LEAST_RESAMPLES} resamples and a level in (0, 1), got {resamples} and {level}."
         )
+    samples = unseen(artifact) if split is None else artifact.select(split)
     verdicts: list[Verdict] = []
     for name in CHECKS if names is None else names:
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        verdicts += CHECKS[name](artifact, rng=rng, resamples=resamples, level=level)
+        verdicts += CHECKS[name](samples, rng=rng, resamples=resamples, level=level)
     return tuple(verdicts)
+
+
+def unseen(artifact: Artifact) -> Artifact:
+    """The samples outside the split ``train``, whose confidence was not trained; all where nothing else is left."""
+    if "train" not in artifact.split_names:
+        return artifact
+    outside = np.flatnonzero(artifact.split != artifact.split_names.index("train"))
+    return artifact.take(outside) if outside.size else artifact

@@ -219,3 +219,30 @@ def study(request: pytest.FixtureRequest) -> Study:
 @pytest.fixture
 def pacs() -> Study:
     return Study(7)
+
+
+@pytest.fixture
+def fits():
+    """Check that nothing of a figure lies outside the page."""
+
+    def check(figure, width):
+        figure.draw_without_rendering()
+        box = figure.get_tightbbox()
+        across, up = figure.get_size_inches()
+        assert across == pytest.approx(width)
+        assert box.x0 >= -0.01
+        assert box.y0 >= -0.01
+        assert box.x1 <= across + 0.01
+        assert box.y1 <= up + 0.01
+
+    return check
+
+
+@pytest.fixture
+def marked():
+    """Find the artists of an axes that carry a gid."""
+
+    def find(axes, gid):
+        return [artist for artist in axes.get_children() if artist.get_gid() == gid]
+
+    return find

@@ -1,0 +1,93 @@
+"""Chapters: margins, and the terms of a generalization bound."""
+
+from typing import Any
+
+from figures import bound_terms, margins
+from figures.report import Section, Table
+from figures.story.desk import Desk, Payload
+
+
+def margin_curves(desk: Desk) -> Section | None:
+    """Margin curves of the target, or of the sources where there is no target."""
+    target = {
+        name: curve
+        for name, payload in desk.result("bound").items()
+        if (curve := _margin(payload, "probability")) is not None
+    }
+    if not target:
+        return None
+    where = next(iter(target.values()))["where"]
+    panel = desk.panel(
+        "margins",
+        margins.figure(
+            {
+                name: {"delta": curve["delta"], "groups": {"all": curve["curve"], **curve["group_curves"]}}
+                for name, curve in target.items()
+            },
+            scale="probability",
+        ),
+        f"Share of samples ({where}) with a margin of at most δ, classes of a group counted alike; at δ = 0 "
+        "it is the error.",
+        desk.command("bound"),
+        "Margin curves per shot group",
+    )
+    text = (
+        "The margin is the probability of the true class less the largest other one. "
+        "Logit and geometric margins are in the JSON."
+    )
+    return Section("Margins", [text], [panel])
+
+
+def _margin(payload: Payload, scale: str) -> Payload | None:
+    curves = [entry for entry in payload["margins"] if entry["scale"] == scale]
+    return curves[-1] if curves else None  # the target comes after the sources
+
+
+def bound(desk: Desk) -> Section:
+    """Divergences, posterior discrepancy, prior shift, and Theorem B."""
+    models = {name: _bound_values(payload) for name, payload in desk.result("bound").items()}
+    panels = []
+    if any(models.values()):
+        panels.append(
+            desk.panel(
+                "bound_terms",
+                bound_terms.figure(models),
+                "Terms of the bounds. A-distances lie in [0, 2], the others in [0, 1].",
+                desk.command("bound"),
+                "Dot plot of bound terms",
+            )
+        )
+    rows = []
+    for name, payload in desk.result("bound").items():
+        bound = payload["label_shift"]
+        if bound is not None:
+            keys = ("source_risk", "prior_cost", "conditional_cost", "bound", "target_risk", "slack")
+            rows.append([name, *(bound[key] for key in keys)])
+    table = Table(
+        "Theorem B (ours) at the estimates: source risk + cost of label shift + cost of class-conditional "
+        "shift bounds the "
+        "target risk. The cost of label shift is the shift of the priors times the spread of the class errors.",
+        ["model", "source risk", "label shift", "conditional shift", "bound", "target risk", "slack"],
+        rows,
+        desk.command("bound"),
+    )
+    text = (
+        "The bounds are ours, of the shape of the NDCL paper's theorem. An A-distance near 2 means that a "
+        "linear classifier "
+        "tells the domains apart without error; class-balanced, it cannot use the class proportions to do so."
+    )
+    return Section("Terms of a generalization bound", [text], panels, [table] if rows else [])
+
+
+def _bound_values(payload: Payload) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for entry in payload["divergences"]:
+        if entry["weighting"] == "class-balanced":
+            values[f"A-distance {entry['where']}"] = entry["distance"]
+    for entry in payload["posterior"]:
+        if entry["measure"] == "TV":
+            values[f"posterior TV {entry['where']}"] = entry["overall"]["corrected"]
+    for entry in payload["priors"]:
+        if entry["basis"] == "training counts" and entry["where"].startswith("target"):
+            values[f"prior TV {entry['where']}"] = entry["total_variation"]
+    return values

@@ -1,0 +1,86 @@
+"""What a report is told from, and where its figures are drawn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures import style
+from figures.report import Panel
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One model's results.
+
+    Attributes:
+        results: payload of each command: ``measure``, ``compare``, ``bound``, ``check``.
+        metrics: rows of the run's metrics.jsonl; empty for a model trained elsewhere.
+        features: ``(n, D)`` sample of features to embed.
+        labels: ``(n,)`` their classes.
+        sample_domains: ``(n,)`` their domains.
+    """
+
+    results: Mapping[str, Payload]
+    metrics: Sequence[Mapping[str, Any]]
+    features: NDArray[Any]
+    labels: NDArray[Any]
+    sample_domains: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What the models of a report share.
+
+    Attributes:
+        title: of the report.
+        classes: K names.
+        domains: M names.
+        counts: ``(M, K)`` training images per domain and class.
+        held_out: the target domain, or None.
+        shots: K shot groups, or None.
+        origin: one line on what the data are.
+        provenance: what made the models, as (what, value) rows.
+        commands: the shell command behind ``report`` and ``data``.
+        contact_sheet: a picture of the data, or None.
+    """
+
+    title: str
+    classes: Sequence[str]
+    domains: Sequence[str]
+    counts: NDArray[Any]
+    held_out: str | None
+    shots: Sequence[str] | None
+    origin: str
+    provenance: Sequence[tuple[str, str]]
+    commands: Mapping[str, str]
+    contact_sheet: Path | None = None
+    embedding: str = "umap"
+    seed: int = 0
+
+
+@dataclass
+class Desk:
+    """Where figures are drawn: every one is saved as PDF and PNG and becomes a panel."""
+
+    folder: Path
+    models: Mapping[str, Model]
+    study: Study
+
+    def panel(self, name: str, figure: Figure, caption: str, command: str, alt: str) -> Panel:
+        """Draw one figure into the folder and give its panel."""
+        paths = style.save(figure, self.folder / name)
+        return Panel(next(path for path in paths if path.suffix == ".png"), caption, command, alt)
+
+    def result(self, command: str) -> dict[str, Payload]:
+        """One command's payload for each model."""
+        return {name: model.results[command] for name, model in self.models.items()}
+
+    def command(self, name: str) -> str:
+        """The commands that made one kind of result, a line a model."""
+        return "\n".join(payload["command"] for payload in self.result(name).values())

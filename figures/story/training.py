@@ -1,0 +1,44 @@
+"""Chapters: training, and the errors that came of it."""
+
+from figures import training_curves
+from figures.report import Section, Table
+from figures.story.desk import Desk
+
+
+def training(desk: Desk) -> Section | None:
+    """Curves; None for models trained elsewhere."""
+    metrics = {name: model.metrics for name, model in desk.models.items() if model.metrics}
+    if not metrics:
+        return None
+    panel = desk.panel(
+        "training_curves",
+        training_curves.figure(metrics),
+        "Loss terms, and accuracy on balanced validation images of the sources and on the target.",
+        desk.study.commands.get("train", ""),
+        "Training curves of every model",
+    )
+    text = (
+        "The checkpoint that is analysed below is the one with the best balanced accuracy on validation images of the "
+        "source domains; the target is never used to choose."
+    )
+    return Section("Training", [text], [panel])
+
+
+def errors(desk: Desk) -> Section:
+    """Risks plain, balanced and per shot group."""
+    rows = []
+    for name, payload in desk.result("bound").items():
+        for risk in payload["risks"]:
+            if "," in risk["where"]:
+                continue  # single domains are in the JSON
+            groups = [risk["groups"].get(group) for group in ("many", "medium", "few")]
+            rows.append([name, risk["where"], risk["risk"], risk["balanced"], *groups])
+    table = Table(
+        "Share of errors with 95 % bootstrap intervals over samples. Training errors are optimistic.",
+        ["model", "samples", "risk", "balanced risk", "many", "medium", "few"],
+        rows,
+        desk.command("bound"),
+    )
+    return Section(
+        "Errors", ["Balanced risk counts every class alike; the last columns are its shot groups."], tables=[table]
+    )
