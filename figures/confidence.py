@@ -26,7 +26,7 @@ def figure(
         models: model -> part -> ``{"confidence": (n,), "distance": (n,), "groups": n shot groups or None,
             "spearman": interval or None}``; distances are positive on the right side of the boundary.
         most_points: a panel draws at most this many points, drawn at random; the Spearman printed is the caller's,
-            of all samples.
+            of all samples, and so is n where the interval has it.
         seed: of that draw.
         label: the horizontal axis.
 
@@ -88,6 +88,7 @@ def _scatter(axes: Axes, data: Mapping[str, Any], where: str, most: int, seed: i
         )
     if data.get("spearman") is not None:
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-        text = f"Spearman {number(*interval(data['spearman']))}\nn = {confidence.size}"
+        given_n = data["spearman"].get("n") if isinstance(data["spearman"], Mapping) else None
+        text = f"Spearman {number(*interval(data['spearman']))}\nn = {given_n or confidence.size}"
         axes.text(0.975, 0.05, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=6.5, bbox=box)
     return set(groups.tolist()) - {""}

@@ -194,7 +194,7 @@ def absent_cell(axes: Axes, x: float, y: float, *, width: float = 1.0, height: f
         (x - width / 2, y - height / 2),
         width,
         height,
-        facecolor="white",
+        facecolor="#F0F0F0",
         edgecolor=FAINT,
         hatch="/////",
         linewidth=0,

@@ -14,7 +14,7 @@ def checks(desk: Desk) -> Section:
     """Verdicts with the rule, the number and the figure behind each."""
     results = desk.result("check")
     badges = [
-        Badge(verdict["verdict"], f"{name}: {verdict['claim']}", _decided(verdict), payload["command"])
+        Badge(verdict["verdict"], f"On `{name}`: {verdict['claim']}", _decided(verdict), payload["command"])
         for name, payload in results.items()
         for verdict in payload["verdicts"]
     ]
@@ -67,7 +67,7 @@ def _confidence_parts(study: Study, details: Payload) -> dict[str, Any]:
     parts = {}
     for part, mask in (("sources", points["domain"] != target), ("target", points["domain"] == target)):
         if mask.any():
-            known = correlations.get(f"domain {study.held_out}") if part == "target" else None
+            known = correlations.get(f"domain {study.held_out}" if part == "target" else "domain sources")
             parts[part] = {
                 "confidence": points["confidence"][mask],
                 "distance": points["distance"][mask],

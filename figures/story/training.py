@@ -4,6 +4,9 @@ from figures import training_curves
 from figures.report import Section, Table
 from figures.story.desk import Desk
 
+# Validation images are balanced over cells, so plain and balanced validation accuracy are the same curve.
+KEYS = [key for key in training_curves.TITLES if key != "validation/accuracy"]
+
 
 def training(desk: Desk) -> Section | None:
     """Curves; None for models trained elsewhere."""
@@ -12,7 +15,7 @@ def training(desk: Desk) -> Section | None:
         return None
     panel = desk.panel(
         "training_curves",
-        training_curves.figure(metrics),
+        training_curves.figure(metrics, keys=KEYS),
         "Loss terms, and accuracy on balanced validation images of the sources and on the target.",
         desk.study.commands.get("train", ""),
         "Training curves of every model",

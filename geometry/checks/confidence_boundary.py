@@ -149,10 +149,12 @@ def confidence_boundary(
 
 
 def _parts(artifact: Artifact) -> dict[str, NDArray[np.bool_]]:
-    """Masks of all samples, of each domain (where there are several) and of each shot group."""
+    """Masks of all samples, of the sources, of each domain (where there are several) and of each shot group."""
     parts = {"all": np.ones(len(artifact.labels), dtype=bool)}
     present = np.unique(artifact.domains)
     if present.size > 1:
+        if artifact.held_out is not None:
+            parts["domain sources"] = artifact.domains != artifact.domain_names.index(artifact.held_out)
         parts |= {f"domain {artifact.domain_names[m]}": artifact.domains == m for m in present}
     if artifact.shots is not None:
         parts |= {f"shot {name}": mask[artifact.labels] for name, mask in group_masks(artifact.shots).items()}

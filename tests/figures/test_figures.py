@@ -225,6 +225,13 @@ def test_margin_curves(pacs, fits, marked):
     assert legend(figure) == ["all classes", "many-shot", "medium-shot", "few-shot"]
 
 
+def test_one_model_fits_one_column(pacs, fits):
+    fits(margins.figure({"ERM": pacs.margins()["ERM"]}), style.SINGLE)
+    fits(plane.figure({"ERM": pacs.plane()["ERM"]}, class_names=pacs.classes, shots=pacs.shots), style.SINGLE)
+    shares = {"ERM": pacs.gradient()["ERM"]}
+    fits(gradient_share.figure(shares, class_names=pacs.classes, shots=pacs.shots), style.SINGLE)
+
+
 def test_margin_curves_of_one_model_with_undefined_points(fits):
     data = {"ERM": {"delta": [-1, 0, 1], "groups": {"all": [None, 0.2, 1.0]}}}
     figure = margins.figure(data, scale="distance (radians)")

@@ -1,0 +1,130 @@
+"""The artifact: written and read back whole, selected without losing counts, told apart by its digest."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geometry.artifact import Artifact, load
+from geometry.errors import DataError, UsageError
+from geometry.shots import ShotThresholds
+
+
+@pytest.fixture
+def artifact():
+    rng = np.random.default_rng(0)
+    n = 60
+    labels = rng.integers(0, 3, n)
+    return Artifact(
+        features=rng.normal(size=(n, 5)).astype(np.float32),
+        labels=labels,
+        class_names=("a", "b", "c", "absent"),
+        logits=rng.normal(size=(n, 4)),
+        domains=rng.integers(0, 3, n),
+        domain_names=("day", "dusk", "night"),
+        split=rng.integers(0, 2, n),
+        split_names=("train", "target"),
+        head_weight=rng.normal(size=(4, 5)),
+        head_bias=np.zeros(4),
+        train_counts=np.array([[10, 5, 1, 0], [30, 7, 1, 0], [0, 0, 0, 0]]),
+        held_out="night",
+        shot_thresholds=ShotThresholds(many=15, few=2),
+        sample_ids=tuple(map(str, range(n))),
+        probes={"anchor_gradient/ndcl/norm": rng.random(7)},
+        provenance={"seed": 0, "note": float("nan")},
+    )
+
+
+def test_written_and_read_back(artifact, tmp_path):
+    again = load(artifact.save(tmp_path / "x"))
+    for name in ("features", "labels", "logits", "domains", "split", "head_weight", "head_bias", "train_counts"):
+        found = getattr(again, name)
+        assert found.dtype == getattr(artifact, name).dtype
+        np.testing.assert_array_equal(found, getattr(artifact, name))
+    for name in ("class_names", "domain_names", "split_names", "held_out", "shot_thresholds", "sample_ids"):
+        assert getattr(again, name) == getattr(artifact, name)
+    assert set(again.probes) == set(artifact.probes)
+    assert again.digest() == artifact.digest()
+
+
+def test_digest_sees_every_change_that_an_analysis_can(artifact):
+    other = artifact.features.copy()
+    other[3, 2] += 1e-6
+    changes = [
+        {"features": other},
+        {"labels": np.roll(artifact.labels, 1)},
+        {"held_out": "day"},
+        {"class_names": ("a", "b", "c", "d")},
+        {"probes": {}},
+        {"shot_thresholds": ShotThresholds(15, 3)},
+    ]
+    digests = {replace(artifact, **change).digest() for change in changes} | {artifact.digest()}
+    assert len(digests) == len(changes) + 1
+    assert replace(artifact, provenance={}).digest() == artifact.digest()
+
+
+def test_selection_keeps_counts_and_groups(artifact):
+    target = artifact.select(split="target", domain="night")
+    assert set(target.split) == {1}
+    assert set(target.domains) == {2}
+    assert target.shots == artifact.shots == ("many", "medium", "few", "few")
+    bare = replace(artifact, train_counts=None)
+    assert np.array_equal(bare.select(split="target").source_counts, bare.source_counts)
+    assert len(artifact.select(split="all").labels) == len(artifact.labels)
+
+
+def test_counts_without_a_manifest_come_from_the_training_samples(artifact):
+    bare = replace(artifact, train_counts=None)
+    expected = np.zeros((3, 4), int)
+    for y, d, s in zip(bare.labels, bare.domains, bare.split, strict=True):
+        expected[d, y] += s == 0
+    assert np.array_equal(bare.training_counts, expected)
+    assert np.array_equal(bare.source_counts, expected[:2])
+
+
+def test_unknown_names_and_empty_selections(artifact):
+    with pytest.raises(UsageError, match="train, target"):
+        artifact.select(split="tset")
+    with pytest.raises(UsageError, match="day, dusk, night"):
+        artifact.select(domain="noon")
+    with pytest.raises(DataError, match="none"):
+        replace(artifact, split=np.zeros(60, np.int64)).select(split="target")
+    with pytest.raises(DataError, match="logits"):
+        replace(artifact, logits=None).probabilities()
+
+
+def test_probabilities_are_a_softmax_that_does_not_overflow(artifact):
+    huge = replace(artifact, logits=artifact.logits * 1e4)
+    assert np.allclose(huge.probabilities().sum(axis=1), 1)
+    expected = np.exp(artifact.logits) / np.exp(artifact.logits).sum(1, keepdims=True)
+    assert np.allclose(artifact.probabilities(), expected)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_bare_files(tmp_path, suffix):
+    from safetensors.numpy import save_file
+
+    arrays = {"features": np.eye(4, 3, dtype=np.float32), "labels": np.array([0, 2, 2, 0])}
+    path = tmp_path / f"x{suffix}"
+    np.savez(path, **arrays) if suffix == ".npz" else save_file(arrays, path)
+    found = load(path)
+    assert found.num_classes == 3
+    assert found.class_names == ("0", "1", "2")
+    assert found.domain_names == ("all",)
+    assert found.default_split() == "all"
+    assert np.array_equal(found.features, arrays["features"])
+
+
+def test_a_crash_between_the_two_renames_loses_nothing(artifact, tmp_path):
+    path = artifact.save(tmp_path / "x")
+    path.rename(tmp_path / ".x.previous")
+    assert load(path).digest() == artifact.digest()
+
+
+def test_manifest_of_another_format_is_refused(artifact, tmp_path):
+    path = artifact.save(tmp_path / "x")
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps(manifest | {"format": "other"}))
+    with pytest.raises(DataError, match="tailgeom-artifact"):
+        load(path)
