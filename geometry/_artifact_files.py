@@ -2,8 +2,9 @@
 
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,8 @@ from geometry.atomic import plain, read_json, recover_directory, replacing_direc
 from geometry.errors import DataError
 from geometry.shots import ShotThresholds
 
-if TYPE_CHECKING:
-    from geometry.artifact import Artifact
-
 Arrays = dict[str, NDArray[Any]]
+FORMAT = "tailgeom-artifact/1"
 OPTIONAL = ("logits", "domains", "split", "head_weight", "head_bias", "train_counts")
 KNOWN = ("features", "labels", *OPTIONAL)
 PROBE = "probe/"
@@ -71,10 +70,8 @@ def _read_safetensors(path: Path) -> Arrays:
         ) from error
 
 
-def build(arrays: Arrays, manifest: dict[str, Any], path: str) -> "Artifact":
-    """An :class:`Artifact` from raw arrays and manifest, names filled in where none are given."""
-    from geometry.artifact import Artifact
-
+def parse(arrays: Arrays, manifest: dict[str, Any], path: str) -> dict[str, Any]:
+    """The fields of an artifact from raw arrays and manifest, names filled in where none are given."""
     for name in ("features", "labels"):
         if name not in arrays:
             raise DataError(f"Expected an array named {name!r} in {path}, found {sorted(arrays) or 'none'}.")
@@ -87,24 +84,24 @@ def build(arrays: Arrays, manifest: dict[str, Any], path: str) -> "Artifact":
     splits = manifest.get("splits") or _numbered(split, "split")
     thresholds = manifest.get("shot_thresholds")
     try:
-        return Artifact(
-            features=arrays["features"],
-            labels=labels,
-            class_names=tuple(map(str, classes)),
-            logits=arrays.get("logits"),
-            domains=domains,
-            domain_names=tuple(map(str, names)),
-            split=split,
-            split_names=tuple(map(str, splits)),
-            head_weight=arrays.get("head_weight"),
-            head_bias=arrays.get("head_bias"),
-            train_counts=None if counts is None else _integers(np.asarray(counts), "train_counts"),
-            held_out=manifest.get("held_out"),
-            shot_thresholds=None if thresholds is None else ShotThresholds(**thresholds),
-            sample_ids=tuple(map(str, manifest.get("sample_ids") or ())),
-            probes={key.removeprefix(PROBE): value for key, value in arrays.items() if key.startswith(PROBE)},
-            provenance=manifest.get("provenance") or {},
-        )
+        return {
+            "features": arrays["features"],
+            "labels": labels,
+            "class_names": tuple(map(str, classes)),
+            "logits": arrays.get("logits"),
+            "domains": domains,
+            "domain_names": tuple(map(str, names)),
+            "split": split,
+            "split_names": tuple(map(str, splits)),
+            "head_weight": arrays.get("head_weight"),
+            "head_bias": arrays.get("head_bias"),
+            "train_counts": None if counts is None else _integers(np.asarray(counts), "train_counts"),
+            "held_out": manifest.get("held_out"),
+            "shot_thresholds": None if thresholds is None else ShotThresholds(**thresholds),
+            "sample_ids": tuple(map(str, manifest.get("sample_ids") or ())),
+            "probes": {key.removeprefix(PROBE): value for key, value in arrays.items() if key.startswith(PROBE)},
+            "provenance": manifest.get("provenance") or {},
+        }
     except (TypeError, AttributeError) as error:
         raise DataError(f"The manifest of {path} is not of the documented form: {error}.") from error
 
@@ -132,27 +129,27 @@ def _integers(values: NDArray[Any], name: str) -> NDArray[np.int64]:
     return numbers.astype(np.int64)
 
 
-def check_arrays(artifact: "Artifact") -> None:
+def check(fields: Mapping[str, Any]) -> None:
     """Raise :class:`DataError` unless shapes agree, numbers are finite and codes are in range."""
-    if artifact.features.ndim != 2 or artifact.labels.ndim != 1 or len(artifact.labels) == 0:
+    if fields["features"].ndim != 2 or fields["labels"].ndim != 1 or len(fields["labels"]) == 0:
         raise DataError(
             "Expected features (N, D) and labels (N,) with N >= 1, "
-            f"got {artifact.features.shape} and {artifact.labels.shape}."
+            f"got {fields['features'].shape} and {fields['labels'].shape}."
         )
-    n, d = artifact.features.shape
-    k, m = len(artifact.class_names), len(artifact.domain_names)
+    n, d = fields["features"].shape
+    k, m = len(fields["class_names"]), len(fields["domain_names"])
     expected = {
         "labels": (n,), "domains": (n,), "split": (n,), "logits": (n, k),
         "head_weight": (k, d), "head_bias": (k,), "train_counts": (m, k),
     }  # fmt: skip
     for name, shape in expected.items():
-        value = getattr(artifact, name)
+        value = fields[name]
         if value is not None and value.shape != shape:
             raise DataError(
                 f"Expected `{name}` of shape {shape}, got {value.shape} (N={n}, D={d}, K={k}, domains={m})."
             )
     for name in ("features", "logits", "head_weight", "head_bias"):
-        value = getattr(artifact, name)
+        value = fields[name]
         if value is None:
             continue
         if not np.issubdtype(value.dtype, np.number) or np.iscomplexobj(value):
@@ -162,48 +159,45 @@ def check_arrays(artifact: "Artifact") -> None:
             raise DataError(
                 f"`{name}` has NaN or infinity in {int(bad.sum())} rows, the first is row {int(bad.argmax())}."
             )
-    for name, size in (("labels", k), ("domains", m), ("split", len(artifact.split_names))):
-        value = getattr(artifact, name)
+    for name, size in (("labels", k), ("domains", m), ("split", len(fields["split_names"]))):
+        value = fields[name]
         if value.min() < 0 or value.max() >= size:
             raise DataError(f"Expected `{name}` in 0..{size - 1}, got values from {value.min()} to {value.max()}.")
-    if artifact.train_counts is not None and artifact.train_counts.min(initial=0) < 0:
+    if fields["train_counts"] is not None and fields["train_counts"].min(initial=0) < 0:
         raise DataError("Expected `train_counts` of zero or more, got a negative count.")
-    if artifact.held_out is not None and artifact.held_out not in artifact.domain_names:
-        raise DataError(f"Held-out domain {artifact.held_out!r} is not among {', '.join(artifact.domain_names)}.")
-    if artifact.sample_ids and len(artifact.sample_ids) != n:
-        raise DataError(f"Expected {n} sample ids, got {len(artifact.sample_ids)}.")
+    if fields["held_out"] is not None and fields["held_out"] not in fields["domain_names"]:
+        raise DataError(f"Held-out domain {fields['held_out']!r} is not among {', '.join(fields['domain_names'])}.")
+    if fields["sample_ids"] and len(fields["sample_ids"]) != n:
+        raise DataError(f"Expected {n} sample ids, got {len(fields['sample_ids'])}.")
 
 
-def pack(artifact: "Artifact") -> tuple[Arrays, dict[str, Any]]:
+def pack(fields: Mapping[str, Any]) -> tuple[Arrays, dict[str, Any]]:
     """The arrays and the manifest that represent an artifact on disk."""
-    from geometry.artifact import FORMAT
-
-    arrays: Arrays = {"features": artifact.features, "labels": artifact.labels}
+    arrays: Arrays = {"features": fields["features"], "labels": fields["labels"]}
     for name in OPTIONAL:
-        value = getattr(artifact, name)
+        value = fields[name]
         if value is not None and name != "train_counts":
             arrays[name] = value
-    arrays |= {PROBE + name: value for name, value in artifact.probes.items()}
-    thresholds = artifact.shot_thresholds
+    arrays |= {PROBE + name: value for name, value in fields["probes"].items()}
+    thresholds = fields["shot_thresholds"]
     manifest = {
         "format": FORMAT,
-        "classes": list(artifact.class_names),
-        "domains": list(artifact.domain_names),
-        "splits": list(artifact.split_names),
-        "held_out": artifact.held_out,
-        "train_counts": None if artifact.train_counts is None else artifact.train_counts.tolist(),
+        "classes": list(fields["class_names"]),
+        "domains": list(fields["domain_names"]),
+        "splits": list(fields["split_names"]),
+        "held_out": fields["held_out"],
+        "train_counts": None if fields["train_counts"] is None else fields["train_counts"].tolist(),
         "shot_thresholds": None if thresholds is None else {"many": thresholds.many, "few": thresholds.few},
-        "provenance": plain(artifact.provenance),
-        "sample_ids": list(artifact.sample_ids),
+        "provenance": plain(fields["provenance"]),
+        "sample_ids": list(fields["sample_ids"]),
     }
     return arrays, manifest
 
 
-def write(artifact: "Artifact", path: Path) -> None:
+def write(arrays: Arrays, manifest: dict[str, Any], path: Path) -> None:
     """Write both files into a directory that appears whole or not at all."""
     from safetensors.numpy import save_file
 
-    arrays, manifest = pack(artifact)
     with replacing_directory(path) as directory:
         save_file(
             {name: np.ascontiguousarray(value) for name, value in arrays.items()},

@@ -24,7 +24,6 @@ from geometry import _artifact_files as files
 from geometry.errors import DataError, UsageError
 from geometry.shots import ShotThresholds, shot_groups
 
-FORMAT = "tailgeom-artifact/1"
 SPLITS = ("train", "validation", "source_test", "target")
 
 
@@ -74,7 +73,7 @@ class Artifact:
             object.__setattr__(self, "domains", zeros)
         if self.split.size == 0:
             object.__setattr__(self, "split", zeros)
-        files.check_arrays(self)
+        files.check(vars(self))
 
     @property
     def num_classes(self) -> int:
@@ -175,7 +174,7 @@ class Artifact:
     def digest(self) -> str:
         """SHA-256 of everything an analysis can read; two artifacts agree on it exactly when they are the same."""
         state = hashlib.sha256()
-        arrays, manifest = files.pack(self)
+        arrays, manifest = files.pack(vars(self))
         manifest.pop("provenance", None)
         for name in sorted(arrays):
             array = np.ascontiguousarray(arrays[name])
@@ -186,7 +185,7 @@ class Artifact:
 
     def save(self, path: Path) -> Path:
         """Write the artifact directory, whole or not at all."""
-        files.write(self, Path(path))
+        files.write(*files.pack(vars(self)), Path(path))
         return Path(path)
 
 
@@ -197,7 +196,7 @@ def load(path: Path) -> Artifact:
         DataError: missing, broken or inconsistent data; a pickle inside.
     """
     arrays, manifest = files.read(Path(path))
-    return files.build(arrays, manifest, str(path))
+    return Artifact(**files.parse(arrays, manifest, str(path)))
 
 
 def _position(name: str, names: tuple[str, ...], what: str) -> int:

@@ -44,5 +44,16 @@ class Bound(Analysis):
         """One row a term, variant, group and place."""
         return list(result.rows())
 
+    def show(self, result: Any) -> None:
+        """Print every term but those of single source domains, and what could not be computed."""
+        from experiments.cli.output import print_table
+
+        rows = [row for row in result.rows() if ", " not in row.where]
+        columns = ("term", "variant", "group", "where", "estimate", "low", "high", "n")
+        print_table(self.command_line(), columns, [[getattr(row, name) for name in columns] for row in rows])
+        for missing in result.missing:
+            print(f"not computed: {missing.term} ({missing.variant}, {missing.where}): {missing.reason}")
+        print("In --json and --out too: single domains, whole margin curves, notes on cells that were too small.")
+
 
 COMMAND = Bound

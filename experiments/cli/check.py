@@ -52,6 +52,14 @@ class Check(Analysis):
             for v in result
         ]
 
+    def show(self, result: Any) -> None:
+        """Print the numbers, then each claim with its rule and note."""
+        from experiments.cli.output import print_table
+
+        print_table(self.command_line(), self.header[:6], [row[:6] for row in self.table(result)])
+        for v in result:
+            print(f"{v.check}: {v.verdict}\n  claim: {v.claim}\n  rule:  {v.rule}\n  note:  {v.note}")
+
     def contents(self, result: Any) -> dict[str, Any]:
         """The verdicts with their rules and details."""
         return {"verdicts": plain(result)}

@@ -8,7 +8,19 @@ from experiments.cli.analysis import Analysis, Table
 from geometry.artifact import Artifact
 from geometry.atomic import plain
 
-WORST_PAIRS = 12
+WORST_PAIRS = 8
+SHOWN = (
+    "of",
+    "target",
+    "gram_error",
+    "low",
+    "high",
+    "alignment",
+    "procrustes",
+    "angle_rms",
+    "dimension",
+    "target_rank",
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,9 @@ class Compare(Analysis):
         from experiments.cli.output import print_table
         from geometry.compare import PAIR_HEADER
 
-        print_table(self.command_line(), self.header, self.table(result))
+        shown = [position for position, name in enumerate(self.header) if name in SHOWN]
+        rows = [[row[position] for position in shown] for row in self.table(result)]
+        print_table(self.command_line(), [self.header[position] for position in shown], rows)
         worst = result.comparisons[0].rows()[:WORST_PAIRS]
         print_table("Pairs of classes farthest from the optimum's angle (degrees)", PAIR_HEADER, worst)
         optimum = result.optimum

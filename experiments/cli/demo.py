@@ -28,7 +28,7 @@ class Demo:
     """
 
     out: Path = Path("runs/demo")
-    steps: int = 800
+    steps: int = 700
     test_domain: str = "textured"
     seed: int = 0
     embedding: str = "umap"

@@ -49,8 +49,13 @@ class Measure(Analysis):
         from experiments.cli.output import print_table
 
         rows = [row for row in result.rows() if row.domain == "all" and row.weighting in ("balanced", "none")]
-        print_table(self.command_line(), self.header, rows)
-        print("Also in --json and --out: pooled weighting, every domain, geometry across domains.")
+        columns = ("metric", "group", "estimate", "low", "high", "n")
+        print_table(self.command_line(), columns, [[getattr(row, name) for name in columns] for row in rows])
+        nc1 = result.overall.balanced.nc1
+        print(f"NC1 was computed at rank {nc1.rank:.0f} of {nc1.rank_expected}; samples: {result.split}.")
+        print(
+            "In --json and --out too: pooled weighting, every domain, geometry across domains, how intervals were made."
+        )
 
 
 COMMAND = Measure

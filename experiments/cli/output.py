@@ -10,6 +10,8 @@ from typing import Any
 from geometry.atomic import plain, write_csv, write_json, write_text
 
 Row = Sequence[Any]
+PIPE_WIDTH = 200  # a pipe or a file has no width of its own; wide enough that nothing is cut
+LONGEST_UNBROKEN = 30  # characters; a longer text in a column may break over lines
 
 
 def emit_json(payload: Any) -> None:
@@ -37,12 +39,13 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Row]) -> None:
 
     console = Console()
     if not console.is_terminal:
-        console.width = 160
+        console.width = PIPE_WIDTH
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     texts = [[cell(value) for value in row] for row in rows]
     for column, name in enumerate(header):
         numeric = all(_is_number(row[column]) for row in texts if row[column])
-        table.add_column(name, justify="right" if numeric else "left")
+        widest = max((len(row[column]) for row in texts), default=0)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=widest <= LONGEST_UNBROKEN)
     for row in texts:
         table.add_row(*row)
     console.print(table)
