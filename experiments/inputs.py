@@ -26,7 +26,7 @@ class Inputs(Protocol):
     images: bool
     num_inputs: int | None
 
-    def prepare(self, index: NDArray[np.intp]) -> None:
+    def prepare(self, index: NDArray[np.intp], progress: Progress | None = None) -> None:
         """Decode these samples now and keep them: they will be asked for often."""
 
     def batch(self, index: NDArray[np.intp], device: torch.device) -> Tensor:
@@ -79,7 +79,7 @@ class FeatureInputs:
         self.num_inputs = int(self.features.shape[1])
         self.source = source
 
-    def prepare(self, index: NDArray[np.intp]) -> None:
+    def prepare(self, index: NDArray[np.intp], progress: Progress | None = None) -> None:
         """Nothing to decode."""
 
     def batch(self, index: NDArray[np.intp], device: torch.device) -> Tensor:

@@ -15,7 +15,7 @@ from experiments.data.imbalance import CountTable
 from experiments.data.protocols import protocol, shot_thresholds
 from experiments.data.settings import make_counts
 from experiments.data.splits import PARTS, Split, make_split
-from experiments.inputs import FeatureInputs, ImageInputs, Inputs
+from experiments.inputs import FeatureInputs, ImageInputs, Inputs, Progress
 from geometry.artifact import Artifact, load
 from geometry.atomic import write_csv
 from geometry.errors import DataError
@@ -73,6 +73,12 @@ class Task:
         chosen = self.part == part
         return np.flatnonzero(chosen if domain is None else chosen & (self.domain == domain))
 
+    def prepare(self, progress: Progress | None = None) -> None:
+        """Decode what every checkpoint asks for: training, validation and target samples."""
+        self.inputs.prepare(
+            np.concatenate([self.indices(part) for part in ("train", "validation", "target")]), progress
+        )
+
     def save_tables(self, directory: Path) -> None:
         """Write counts.csv (training samples per source domain and class) and splits.csv (every sample's part)."""
         rows = [(self.domains[m], *self.counts[m]) for m in self.sources]
@@ -96,8 +102,8 @@ class Task:
         return described | (self.split.to_manifest() if self.split is not None else {})
 
 
-def open_task(config: RunConfig) -> Task:
-    """The task of a configuration.
+def open_task(config: RunConfig, progress: Progress | None = None) -> Task:
+    """The task of a configuration; ``progress`` follows the search for broken files, where that is asked for.
 
     Raises:
         UsageError: an unknown data set, domain or setting (the known ones are listed).
@@ -105,12 +111,12 @@ def open_task(config: RunConfig) -> Task:
     """
     if config.features is not None:
         return _from_artifact(config.features, load(config.features))
-    return _from_images(config.data)
+    return _from_images(config.data, progress)
 
 
-def open_split(config: DataConfig) -> tuple[Split, ShotThresholds, tuple[str, ...]]:
+def open_split(config: DataConfig, progress: Progress | None = None) -> tuple[Split, ShotThresholds, tuple[str, ...]]:
     """The split of a data set under a setting, its shot thresholds, and the broken files left out."""
-    catalogue, broken = _open_catalogue(config)
+    catalogue, broken = _open_catalogue(config, progress)
     held_out = catalogue.domain_position(config.test_domain)
     sources = [m for m in range(len(catalogue.domains)) if m != held_out]
     published = protocol(catalogue.name, config.setting)
@@ -128,17 +134,17 @@ def open_split(config: DataConfig) -> tuple[Split, ShotThresholds, tuple[str, ..
     return split, shot_thresholds(catalogue.name, config.setting, config.test_domain, table.counts), broken
 
 
-def _open_catalogue(config: DataConfig) -> tuple[Catalogue, tuple[str, ...]]:
+def _open_catalogue(config: DataConfig, progress: Progress | None) -> tuple[Catalogue, tuple[str, ...]]:
     catalogue = open_dataset(config.dataset, config.data)
     if not config.skip_broken:
         return catalogue, ()
     # Broken files are found before splitting, so that counts and splits are those of the images that remain.
-    found = decode(catalogue, size=1, skip_broken=True)
+    found = decode(catalogue, size=1, skip_broken=True, progress=progress)
     return (catalogue.select(found.kept) if found.broken else catalogue), found.broken
 
 
-def _from_images(config: DataConfig) -> Task:
-    split, thresholds, broken = open_split(config)
+def _from_images(config: DataConfig, progress: Progress | None) -> Task:
+    split, thresholds, broken = open_split(config, progress)
     catalogue = split.catalogue
     size = config.image_size or (DIGITS_SIZE if catalogue.name == "digits" else PHOTOGRAPH_SIZE)
     return Task(

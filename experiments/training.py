@@ -100,7 +100,7 @@ def train(config: RunConfig, path: Path, *, task: Task | None = None, report: Re
     task = task or open_task(config)
     run.start(resolved(config))
     task.save_tables(run.path)
-    task.inputs.prepare(np.concatenate([task.indices("train"), task.indices("validation")]))
+    task.prepare()
     began = time.monotonic()
     _Trainer(config, task, run, device).run(report)
     write_json(run.path / "manifest.json", manifest(config, task, run, time.monotonic() - began))

@@ -95,12 +95,13 @@ class Analysis(ABC):
 
     def run(self) -> int:
         """Analyse, print, save."""
-        from experiments.cli.output import emit_json, save_result
+        from experiments.cli.output import emit_json, save_result, working
         from geometry.atomic import write_csv
 
-        artifact = load(self.path())
-        result = self.analyse(artifact)
-        payload = self.payload(artifact, result)
+        with working(self.command_line()):
+            artifact = load(self.path())
+            result = self.analyse(artifact)
+            payload = self.payload(artifact, result)
         if self.out is not None:
             save_result(self.out, self.name, payload, self.header, self.table(result))
             for word, (header, rows) in self.more_tables(result).items():

@@ -61,10 +61,11 @@ class Optimum:
 
     def run(self) -> int:
         """Solve, print, save."""
-        from experiments.cli.output import emit_json, print_table, save_result
+        from experiments.cli.output import emit_json, print_table, save_result, working
         from geometry.atomic import plain
 
-        optimum = self.solve()
+        with working("solving"):
+            optimum = self.solve()
         size = len(optimum.gram)
         header = ("class", "proportion", *(f"cos {k}" for k in range(size)))
         rows = [(k, optimum.proportions[k], *optimum.gram[k]) for k in range(size)]

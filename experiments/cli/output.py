@@ -96,6 +96,19 @@ def progress_bar(description: str) -> Iterator[Any]:
         yield update
 
 
+@contextmanager
+def working(description: str) -> Iterator[None]:
+    """A sign of life on standard error while something of unknown length runs; silent when that is no terminal."""
+    from rich.console import Console
+
+    console = Console(file=sys.stderr)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(description):
+        yield
+
+
 def say(text: str) -> None:
     """A line about what is going on, on standard error."""
     print(text, file=sys.stderr, flush=True)

@@ -64,11 +64,14 @@ def run_training(config: RunConfig, out: Path) -> None:
         train(config, out)  # checks that it is the same run
         say(f"{out}: already trained")
         return
-    task = open_task(config)
+    with progress_bar("opening the data") as update:
+        task = open_task(config, update)
     if task.split is not None:
         say(task.split.format_table())
     if task.broken:
         say(f"{len(task.broken)} broken files left out: {', '.join(task.broken[:10])}")
+    with progress_bar("decoding") as update:
+        task.prepare(update)
     steps = config.optim.steps
     with progress_bar(f"{config.optim.algorithm} on {config.data.dataset}") as update:
 
