@@ -18,7 +18,7 @@ from experiments.probes.anchor_gradients import Recorded, record_anchor_gradient
 from experiments.provenance import provenance
 from experiments.runs import RunDirectory
 from experiments.task import Task, open_task
-from experiments.training import build, next_batch, pick_device, step_rng
+from experiments.training import build, next_batch, pick_device, require_same_config, step_rng
 from geometry.artifact import SPLITS, Artifact
 from geometry.errors import DataError, UsageError
 
@@ -64,6 +64,7 @@ def extract_run(
     saved = run.load_checkpoint()
     if saved is None:
         raise DataError(f"{path} has no checkpoint yet; train first: tailgeom train --out {path}.")
+    require_same_config(config, saved, run)
     task = open_task(config)
     where = pick_device(device)
     algorithm = build(replace(config, model=replace(config.model, weights="none")), task, where)

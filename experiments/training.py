@@ -1,5 +1,7 @@
 """The training loop: resumable to the bit, selected by balanced source validation."""
 
+import hashlib
+import json
 import math
 import time
 from collections import defaultdict
@@ -23,7 +25,7 @@ from experiments.provenance import provenance
 from experiments.runs import Checkpoint, RunDirectory
 from experiments.task import Task, open_task
 from geometry.atomic import write_json
-from geometry.errors import TailgeomError, UsageError
+from geometry.errors import DataError, TailgeomError, UsageError
 from geometry.shots import group_masks, shot_groups
 
 PURPOSES = ("terms", "augment", "probe")  # separate random streams; append only, the position is the stream
@@ -116,6 +118,24 @@ def resolved(config: RunConfig) -> dict[str, Any]:
     return plain
 
 
+def config_digest(config: RunConfig) -> str:
+    """SHA-256 of the resolved configuration; a checkpoint carries that of its run."""
+    return hashlib.sha256(json.dumps(resolved(config), sort_keys=True).encode()).hexdigest()
+
+
+def require_same_config(config: RunConfig, checkpoint: Checkpoint, run: RunDirectory) -> None:
+    """Refuse a checkpoint that another configuration made.
+
+    Raises:
+        DataError: it did.
+    """
+    if checkpoint.state.get("config") != config_digest(config):
+        raise DataError(
+            f"The checkpoint in {run.path / 'checkpoint'} was made by another configuration than config.yaml there; "
+            "put back its own, or delete it to start over."
+        )
+
+
 def manifest(config: RunConfig, task: Task, run: RunDirectory, seconds: float) -> dict[str, Any]:
     """What made the run, as plain values."""
     return {
@@ -200,6 +220,7 @@ class _Trainer:
 
     def _save(self) -> None:
         state: dict[str, Any] = {
+            "config": config_digest(self.config),
             "optimizer": self.optimizer.state_dict(),
             "best_score": self.best_score,
             "best_step": self.best_step,
@@ -214,6 +235,7 @@ class _Trainer:
         if checkpoint is None:
             self.run_directory.rewind_metrics(0)
             return
+        require_same_config(self.config, checkpoint, self.run_directory)
         self.step, self.selected = checkpoint.step, checkpoint.selected
         self.algorithm.load_state_dict(checkpoint.weights)
         self.optimizer.load_state_dict(checkpoint.state["optimizer"])

@@ -259,6 +259,22 @@ def test_a_run_of_another_configuration_is_refused_by_name(tailgeom, trained):
     assert "optim.steps" in one_sentence(err)
 
 
+def test_a_checkpoint_of_another_configuration_is_refused(tailgeom, trained, tmp_path):
+    import shutil
+
+    for command in ("extract", "train"):
+        run = tmp_path / command
+        shutil.copytree(trained, run)
+        (run / "done").unlink()
+        text = (run / "config.yaml").read_text().replace("steps: 12", "steps: 24")
+        (run / "config.yaml").write_text(text)
+        short = ("--steps", "24", "--checkpoint-every", "4", "--log-every", "2", "--batch-size", "8", "--device", "cpu")
+        words = (run,) if command == "extract" else ("--algorithm", "ndcl", "--out", run, *short)
+        code, _, err = tailgeom(command, *words)
+        assert code == DATA
+        assert "another configuration" in one_sentence(err)
+
+
 def test_extract_of_no_run(tailgeom, tmp_path):
     code, _, err = tailgeom("extract", tmp_path)
     assert code == DATA

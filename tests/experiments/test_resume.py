@@ -47,7 +47,7 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path
     process.stderr.close()
 
     killed = 0
-    for _ in range(2):
+    for stop in (signal.SIGKILL, signal.SIGINT):
         process = start(broken)
         seen = RunDirectory(broken).load_checkpoint()
         before = seen.step if seen else 0
@@ -57,12 +57,16 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path
                 break
             time.sleep(0.02)
         if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+            process.send_signal(stop)
             killed += 1
-        process.wait()
+        code, said = process.wait(), process.stderr.read().decode()
         process.stderr.close()
+        if stop == signal.SIGINT:
+            assert code == 130
+            assert "Interrupted" in said.splitlines()[-1]
+            assert "Traceback" not in said
         assert not list(broken.glob("**/*.tmp"))
-    assert killed >= 1
+    assert killed == 2
     assert not (broken / "done").exists()
     process = start(broken)
     assert process.wait(timeout=300) == 0
