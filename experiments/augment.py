@@ -5,9 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from experiments.config import AUGMENTATIONS
 from geometry.errors import UsageError
-
-AUGMENTATIONS = ("none", "crop", "crop_flip")
 
 
 def augment(images: Tensor, name: str, rng: np.random.Generator) -> Tensor:

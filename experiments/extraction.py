@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.algorithms import TrainingSet
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.algorithms.registry import resolve_options
+from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig, data_config
 from experiments.data.batches import BatchSampler
 from experiments.evaluation import predict
 from experiments.models import Classifier, build_classifier
@@ -18,7 +18,7 @@ from experiments.probes.anchor_gradients import Recorded, record_anchor_gradient
 from experiments.provenance import provenance
 from experiments.runs import RunDirectory
 from experiments.task import Task, open_task
-from experiments.training import build, next_batch, pick_device, require_same_config, step_rng
+from experiments.training import build, next_batch, pick_device, require_same_origin, step_rng
 from geometry.artifact import SPLITS, Artifact
 from geometry.errors import DataError, UsageError
 
@@ -31,10 +31,9 @@ def config_of(run: RunDirectory, device: str = "auto") -> RunConfig:
     """The configuration a run directory was made with."""
     saved = run.config()
     try:
-        data = dict(saved["data"], data=None if saved["data"]["data"] is None else Path(saved["data"]["data"]))
         return RunConfig(
-            data=DataConfig(**data),
-            model=ModelConfig(**saved["model"]),
+            data=data_config(saved["data"]),
+            model=ModelConfig(**(saved["model"] or {})),
             optim=OptimConfig(**saved["optim"], device=device),
             features=None if saved["features"] is None else Path(saved["features"]),
         )
@@ -64,8 +63,8 @@ def extract_run(
     saved = run.load_checkpoint()
     if saved is None:
         raise DataError(f"{path} has no checkpoint yet; train first: tailgeom train --out {path}.")
-    require_same_config(config, saved, run)
     task = open_task(config)
+    require_same_origin(config, task, saved, run)
     where = pick_device(device)
     algorithm = build(replace(config, model=replace(config.model, weights="none")), task, where)
     algorithm.load_state_dict(saved.selected if checkpoint == "selected" else saved.weights)
@@ -137,6 +136,6 @@ def _probe(config: RunConfig, task: Task, model: Classifier, device: torch.devic
     return record_anchor_gradients(
         model,
         (next_batch(plain, task, sampler, step, device) for step in steps),
-        TrainingSet(counts=task.source_counts),
         (step_rng(config.data.seed, step, "probe") for step in steps),
+        rho=resolve_options("ndcl", {})["rho"] if config.optim.algorithm != "ndcl" else config.optim.options["rho"],
     )

@@ -1,7 +1,7 @@
 """What a model is fed: images decoded from files, or feature vectors of an artifact, by sample index."""
 
+import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +31,9 @@ class Inputs(Protocol):
 
     def batch(self, index: NDArray[np.intp], device: torch.device) -> Tensor:
         """The samples at ``index`` as floats on the device."""
+
+    def digest(self) -> str:
+        """What tells these inputs from others beside their names."""
 
 
 class ImageInputs:
@@ -63,21 +66,23 @@ class ImageInputs:
         pixels = self._store[rows] if (rows >= 0).all() else decode(self.catalogue, index, self.size).images
         return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
 
+    def digest(self) -> str:
+        """The size images are brought to; their files are told apart by name."""
+        return f"images {self.size}"
+
 
 class FeatureInputs:
     """Feature vectors that another model made.
 
     Args:
         features: ``(N, D)``.
-        source: where they came from.
     """
 
     images = False
 
-    def __init__(self, features: NDArray[np.floating], source: Path) -> None:
+    def __init__(self, features: NDArray[np.floating]) -> None:
         self.features = torch.as_tensor(np.asarray(features, dtype=np.float32))
         self.num_inputs = int(self.features.shape[1])
-        self.source = source
 
     def prepare(self, index: NDArray[np.intp], progress: Progress | None = None) -> None:
         """Nothing to decode."""
@@ -85,3 +90,7 @@ class FeatureInputs:
     def batch(self, index: NDArray[np.intp], device: torch.device) -> Tensor:
         """``(n, D)``."""
         return self.features[torch.as_tensor(index)].to(device)
+
+    def digest(self) -> str:
+        """SHA-256 of the features."""
+        return hashlib.sha256(self.features.numpy().tobytes()).hexdigest()

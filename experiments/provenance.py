@@ -26,6 +26,11 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def code_version() -> dict[str, str]:
+    """Version and commit of this code; results made by another are not used again."""
+    return {"version": version("tailgeom"), "commit": _commit()}
+
+
 def _commit() -> str:
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
     try:

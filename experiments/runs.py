@@ -11,9 +11,14 @@
     done             present when training finished
 """
 
+import fcntl
+import io
 import json
 import os
 import pickle
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +26,14 @@ from typing import Any
 import torch
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from geometry.atomic import recover_directory, replacing_directory, write_text
+from geometry.atomic import readable_directory, recover_directory, replacing_directory, write_text
 from geometry.errors import DataError, UsageError
+
+READ_ATTEMPTS = 5
+CHECKPOINT_FILES = ("model.safetensors", "selected.safetensors", "state.pt")
 
 
 @dataclass
@@ -61,13 +69,13 @@ class RunDirectory:
         return (self.path / "done").exists()
 
     def start(self, config: dict[str, Any]) -> None:
-        """Create the directory, or accept one that was started with the same configuration.
+        """Create the directory, or accept one whose checkpoint was made with the same configuration.
 
         Raises:
             UsageError: it holds a run of another configuration; the differing entries are named.
         """
         file = self.path / "config.yaml"
-        if file.exists():
+        if file.exists() and readable_directory(self.path / "checkpoint").exists():
             differing = _differences(config, self.config())
             if differing:
                 raise UsageError(
@@ -88,18 +96,51 @@ class RunDirectory:
             loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise DataError(f"Expected a run directory at {self.path}, found no config.yaml there.") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise DataError(f"Cannot read {file}: {error}.") from error
         if not isinstance(loaded, dict):
             raise DataError(f"Expected a mapping in {file}, got {type(loaded).__name__}.")
         return loaded
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training this run; the system lets go when the process dies.
+
+        Raises:
+            UsageError: another process is training it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        file = self.path / ".lock"
+        with file.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UsageError(
+                    f"Another process is training {self.path}; wait for it, or choose another --out."
+                ) from error
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what a kill left half-written; only the process that holds the lock may."""
+        recover_directory(self.path / "checkpoint")
+        for stale in self.path.glob(".checkpoint.*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        for stale in self.path.glob(".*.*"):
+            if stale.is_file():
+                stale.unlink(missing_ok=True)
+
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint whole."""
-        with replacing_directory(self.path / "checkpoint") as directory:
-            save_file(_savable(checkpoint.weights), directory / "model.safetensors")
-            save_file(_savable(checkpoint.selected), directory / "selected.safetensors")
-            torch.save({"step": checkpoint.step, **checkpoint.state}, directory / "state.pt")
+        with replacing_directory(self.path / "checkpoint", CHECKPOINT_FILES) as directory:
+            # Serialised in memory, then written as bytes: a full disk is then an OSError whichever file meets it.
+            (directory / "model.safetensors").write_bytes(save(_savable(checkpoint.weights)))
+            (directory / "selected.safetensors").write_bytes(save(_savable(checkpoint.selected)))
+            state = io.BytesIO()
+            torch.save({"step": checkpoint.step, **checkpoint.state}, state)
+            (directory / "state.pt").write_bytes(state.getvalue())
 
     def load_checkpoint(self) -> Checkpoint | None:
         """The last checkpoint, or None before the first.
@@ -107,20 +148,28 @@ class RunDirectory:
         Raises:
             DataError: it is broken.
         """
-        directory = self.path / "checkpoint"
-        recover_directory(directory)
-        if not directory.exists():
-            return None
-        try:
-            state = torch.load(directory / "state.pt", map_location="cpu", weights_only=True)
-            return Checkpoint(
-                step=state.pop("step"),
-                weights=load_file(directory / "model.safetensors"),
-                selected=load_file(directory / "selected.safetensors"),
-                state=state,
-            )
-        except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError, EOFError) as error:
-            raise DataError(f"The checkpoint in {directory} is broken ({error}); delete it to start over.") from error
+        for _ in range(READ_ATTEMPTS):
+            directory = readable_directory(self.path / "checkpoint")
+            if not directory.exists():
+                return None
+            before = _identity(directory)
+            try:
+                state = torch.load(directory / "state.pt", map_location="cpu", weights_only=True)
+                checkpoint = Checkpoint(
+                    step=state.pop("step"),
+                    weights=load_file(directory / "model.safetensors"),
+                    selected=load_file(directory / "selected.safetensors"),
+                    state=state,
+                )
+            except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError, EOFError) as error:
+                if _identity(directory) == before:
+                    raise DataError(
+                        f"The checkpoint in {directory} is broken ({error}); delete it to start over."
+                    ) from error
+                continue  # a trainer put a new one in its place while it was read
+            if _identity(directory) == before:
+                return checkpoint
+        raise DataError(f"The checkpoint in {self.path} is being replaced faster than it can be read; try again.")
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add one row to metrics.jsonl and push it to the disk."""
@@ -150,6 +199,13 @@ class RunDirectory:
     def finish(self) -> None:
         """Mark the run as done."""
         write_text(self.path / "done", "")
+
+
+def _identity(directory: Path) -> int | None:
+    try:
+        return directory.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _savable(weights: dict[str, Tensor]) -> dict[str, Tensor]:

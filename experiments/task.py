@@ -1,6 +1,8 @@
 """The task of a run: samples, their parts, counts and shot groups, from images or from an artifact's features."""
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from experiments.data.settings import make_counts
 from experiments.data.splits import PARTS, Split, make_split
 from experiments.inputs import FeatureInputs, ImageInputs, Inputs, Progress
 from geometry.artifact import Artifact, load
-from geometry.atomic import write_csv
+from geometry.atomic import plain, write_csv
 from geometry.errors import DataError
 from geometry.shots import ShotThresholds
 
@@ -40,6 +42,7 @@ class Task:
         shot_thresholds: boundaries of many, medium and few.
         sample_ids: N names.
         inputs: the samples themselves.
+        identity: what identifies data and split, as plain values.
         split: how the images were split; None for features, whose artifact was split when it was made.
         broken: files that were left out because they are no images.
     """
@@ -55,6 +58,7 @@ class Task:
     shot_thresholds: ShotThresholds
     sample_ids: tuple[str, ...]
     inputs: Inputs
+    identity: Mapping[str, Any] = field(default_factory=dict)
     split: Split | None = None
     broken: tuple[str, ...] = ()
 
@@ -93,13 +97,18 @@ class Task:
 
     def describe(self) -> dict[str, Any]:
         """What identifies the data, for manifests."""
-        described: dict[str, Any] = {
-            "dataset": self.name,
-            "held_out": self.held_out,
+        return {
+            **self.identity,
             "inputs": "images" if self.inputs.images else "feature vectors (mixing mixes features)",
             "broken_files_skipped": list(self.broken),
         }
-        return described | (self.split.to_manifest() if self.split is not None else {})
+
+    def digest(self) -> str:
+        """SHA-256 of which samples there are and what part each plays; a run goes on only with the same."""
+        state = hashlib.sha256(self.inputs.digest().encode())
+        for row in zip(self.sample_ids, self.domain.tolist(), self.labels.tolist(), self.part.tolist(), strict=True):
+            state.update(repr(row).encode())
+        return state.hexdigest()
 
 
 def open_task(config: RunConfig, progress: Progress | None = None) -> Task:
@@ -135,7 +144,7 @@ def open_split(config: DataConfig, progress: Progress | None = None) -> tuple[Sp
 
 
 def _open_catalogue(config: DataConfig, progress: Progress | None) -> tuple[Catalogue, tuple[str, ...]]:
-    catalogue = open_dataset(config.dataset, config.data)
+    catalogue = open_dataset(config.dataset, config.data, allow_missing=config.allow_missing)
     if not config.skip_broken:
         return catalogue, ()
     # Broken files are found before splitting, so that counts and splits are those of the images that remain.
@@ -159,6 +168,7 @@ def _from_images(config: DataConfig, progress: Progress | None) -> Task:
         shot_thresholds=thresholds,
         sample_ids=catalogue.paths,
         inputs=ImageInputs(catalogue, size),
+        identity=split.to_manifest() | {"source": plain(asdict(config))},
         split=split,
         broken=broken,
     )
@@ -188,5 +198,6 @@ def _from_artifact(path: Path, artifact: Artifact) -> Task:
         counts=counts,
         shot_thresholds=artifact.shot_thresholds or shot_thresholds(name, setting, artifact.held_out, source_counts),
         sample_ids=artifact.sample_ids or tuple(map(str, range(len(artifact.labels)))),
-        inputs=FeatureInputs(artifact.features, path),
+        inputs=FeatureInputs(artifact.features),
+        identity={**data, "dataset": name, "held_out": artifact.held_out, "features": str(path)},
     )

@@ -81,7 +81,8 @@ def next_batch(config: RunConfig, task: Task, sampler: BatchSampler, step: int, 
 def train(config: RunConfig, path: Path, *, task: Task | None = None, report: Report | None = None) -> RunDirectory:
     """Train, or resume, or return at once when the run is done.
 
-    On a CPU a run that was killed and resumed ends with the same bytes as one that was not.
+    On a CPU, with the same number of threads, a run that was killed and resumed ends with the same bytes as one that
+    was not.
 
     Args:
         config: everything the run is repeatable from.
@@ -100,13 +101,16 @@ def train(config: RunConfig, path: Path, *, task: Task | None = None, report: Re
         run.start(resolved(config))
         return run
     task = task or open_task(config)
-    run.start(resolved(config))
-    task.save_tables(run.path)
-    task.prepare()
-    began = time.monotonic()
-    _Trainer(config, task, run, device).run(report)
-    write_json(run.path / "manifest.json", manifest(config, task, run, time.monotonic() - began))
-    run.finish()
+    with run.locked():
+        run.start(resolved(config))
+        trainer = _Trainer(config, task, run, device)
+        trainer.resume()
+        task.save_tables(run.path)
+        task.prepare()
+        began = time.monotonic()
+        trainer.run(report)
+        write_json(run.path / "manifest.json", manifest(config, task, run, time.monotonic() - began))
+        run.finish()
     return run
 
 
@@ -115,6 +119,8 @@ def resolved(config: RunConfig) -> dict[str, Any]:
     plain = config.to_dict()
     plain["optim"]["options"] = resolve_options(config.optim.algorithm, config.optim.options)
     plain["optim"].pop("device")
+    if config.features is not None:  # the artifact brings its own images, split and backbone
+        plain["data"], plain["model"] = {"seed": config.data.seed}, None
     return plain
 
 
@@ -123,16 +129,22 @@ def config_digest(config: RunConfig) -> str:
     return hashlib.sha256(json.dumps(resolved(config), sort_keys=True).encode()).hexdigest()
 
 
-def require_same_config(config: RunConfig, checkpoint: Checkpoint, run: RunDirectory) -> None:
-    """Refuse a checkpoint that another configuration made.
+def require_same_origin(config: RunConfig, task: Task, checkpoint: Checkpoint, run: RunDirectory) -> None:
+    """Refuse a checkpoint that another configuration or other data made.
 
     Raises:
-        DataError: it did.
+        DataError: they did.
     """
-    if checkpoint.state.get("config") != config_digest(config):
+    where = run.path / "checkpoint"
+    if checkpoint.state.get("config") not in (None, config_digest(config)):
         raise DataError(
-            f"The checkpoint in {run.path / 'checkpoint'} was made by another configuration than config.yaml there; "
+            f"The checkpoint in {where} was made by another configuration than config.yaml there; "
             "put back its own, or delete it to start over."
+        )
+    if checkpoint.state.get("data") not in (None, task.digest()):
+        raise DataError(
+            f"The data changed since the checkpoint in {where} was made: other samples, or another split of them; "
+            "restore them, or choose another --out."
         )
 
 
@@ -162,11 +174,11 @@ class _Trainer:
         self.sampler = BatchSampler(pools, config.optim.batch_size, config.data.seed)
         self.groups = group_masks(shot_groups(task.source_counts, task.shot_thresholds))
         self.step, self.best_score, self.best_step = 0, -1.0, 0
+        self.data_digest = task.digest()
         self.selected = self.algorithm.state_dict()
-        torch.manual_seed(config.data.seed)
+        torch.manual_seed(config.data.seed)  # what a backbone draws by itself (dropout) comes from this state
 
     def run(self, report: Report | None) -> None:
-        self._resume()
         sums: dict[str, float] = defaultdict(float)
         count = 0
         optim = self.config.optim
@@ -221,6 +233,7 @@ class _Trainer:
     def _save(self) -> None:
         state: dict[str, Any] = {
             "config": config_digest(self.config),
+            "data": self.data_digest,
             "optimizer": self.optimizer.state_dict(),
             "best_score": self.best_score,
             "best_step": self.best_step,
@@ -230,12 +243,14 @@ class _Trainer:
         weights: dict[str, Tensor] = self.algorithm.state_dict()
         self.run_directory.save_checkpoint(Checkpoint(self.step, weights, self.selected, state))
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Go back to the last checkpoint, or to the start; sweep what a kill left half-written."""
+        self.run_directory.sweep()
         checkpoint = self.run_directory.load_checkpoint()
         if checkpoint is None:
             self.run_directory.rewind_metrics(0)
             return
-        require_same_config(self.config, checkpoint, self.run_directory)
+        require_same_origin(self.config, self.task, checkpoint, self.run_directory)
         self.step, self.selected = checkpoint.step, checkpoint.selected
         self.algorithm.load_state_dict(checkpoint.weights)
         self.optimizer.load_state_dict(checkpoint.state["optimizer"])

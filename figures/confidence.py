@@ -48,7 +48,7 @@ def figure(
                 style.empty(axes)
             axes.set_title(f"{name}, {part}")
             axes.set_ylim(-0.03, 1.03)
-        grid[row, 0].set_ylabel("confidence $p_y$")
+        grid[row, 0].set_ylabel("confidence in the true class")
     result.supxlabel(label, fontsize=7)
     handles = [
         Line2D([], [], color=m.colour, marker=m.marker, linestyle="", label=f"{group}-shot")

@@ -6,6 +6,7 @@ or a line style tells too.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ RC = {
     "ps.fonttype": 42,
     "svg.fonttype": "path",
     "text.usetex": False,
+    "text.parse_math": False,  # a class may be called $x$
     "font.family": "DejaVu Sans",
     "mathtext.fontset": "dejavusans",
     "font.size": 7,
@@ -135,7 +137,8 @@ def save(figure: Figure, path_without_suffix: Path) -> list[Path]:
     written = []
     for kind in ("pdf", "png"):
         path = base.with_name(f"{base.name}.{kind}")
-        with context(), replacing(path) as temporary:
+        with context(), replacing(path) as temporary, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing")  # drawn as a box; the tables have the name
             figure.savefig(temporary, format=kind, metadata=metadata[kind])
         written.append(path)
     return written

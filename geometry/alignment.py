@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-NO_DIRECTION = 1e-12  # a vector this short against the longest one is all rounding error
 
 
 def gram_error(learned: Array, optimal: Array) -> float:
@@ -42,20 +41,30 @@ def procrustes(learned: Array, optimal: Array) -> tuple[float, Array, Array]:
 
 
 def cosines(gram: Array, *, centre: bool = False) -> Array:
-    """``(K, K)`` cosines between the vectors of a Gram matrix, of their deviations from the mean if ``centre``.
+    """Cosines ``G_ij / sqrt(G_ii G_jj)`` of a Gram matrix, ``(..., K, K)``; of one centred first if ``centre``.
 
-    A vector without length has no direction: its row and column are NaN.
+    A vector shorter than 1e-7 of the longest has no direction that float64 can vouch for: NaN. Gram entries carry
+    rounding of about 1e-16 of the largest, and a length is the square root of one.
+
+    >>> cosines(np.array([[4.0, 2.0], [2.0, 4.0]])).tolist()
+    [[1.0, 0.5], [0.5, 1.0]]
     """
     gram = double_centred(gram) if centre else np.asarray(gram, dtype=np.float64)
-    lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
-    lengths = np.where(lengths > NO_DIRECTION * lengths.max(), lengths, np.nan)
-    return np.asarray(np.clip(gram / np.outer(lengths, lengths), -1.0, 1.0), dtype=np.float64)
+    squared = np.einsum("...kk->...k", gram)
+    longest = np.where(np.isnan(squared), 0.0, squared).max(axis=-1, initial=0.0)
+    directed = squared > 1e-14 * longest[..., None]
+    norm = np.sqrt(squared, out=np.ones_like(squared), where=directed)
+    defined = directed[..., :, None] & directed[..., None, :]
+    # Divided one after the other: the product of two tiny norms could underflow.
+    scaled = gram / norm[..., :, None] / norm[..., None, :]
+    return np.asarray(np.where(defined, np.clip(scaled, -1.0, 1.0), np.nan), dtype=np.float64)
 
 
 def double_centred(gram: Array) -> Array:
-    """``(K, K)`` H G H with H = I - 11^T/K: the Gram matrix of the deviations from the mean vector."""
-    rows = gram.mean(axis=0)
-    return np.asarray(gram - rows[:, None] - rows[None, :] + rows.mean(), dtype=np.float64)
+    """``(..., K, K)`` H G H with H = I - 11^T/K: the Gram matrix of the deviations from the mean vector."""
+    rows = gram.mean(axis=-1)
+    grand = rows.mean(axis=-1)[..., None, None]
+    return np.asarray(gram - rows[..., :, None] - rows[..., None, :] + grand, dtype=np.float64)
 
 
 def coordinates(gram: Array) -> Array:

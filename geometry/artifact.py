@@ -24,6 +24,7 @@ from geometry import _artifact_files as files
 from geometry.errors import DataError, UsageError
 from geometry.shots import ShotThresholds, shot_groups
 
+FILES = files.FILES
 SPLITS = ("train", "validation", "source_test", "target")
 
 

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from geometry.errors import DataError
+from geometry.errors import DataError, UsageError
 
 
 def plain(value: Any) -> Any:
@@ -65,26 +65,54 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def replacing_directory(path: Path) -> Iterator[Path]:
-    """Yield a temporary directory beside ``path``; put it in ``path``'s place when the block succeeds.
+def require_replaceable(path: Path, holds: Collection[str]) -> None:
+    """Refuse to put a directory where it would destroy something else.
 
-    A reader, or a process restarted after ``kill -9``, finds the old directory or the new one;
-    :func:`recover_directory` settles the one instant between the two renames.
+    Args:
+        path: where the directory is to go.
+        holds: names of the files in such a directory; one that holds anything else is not ours to replace.
 
     Raises:
-        DataError: the directory cannot be written or the disk is full.
+        UsageError: ``path`` is a file, or a directory that holds other things.
     """
     path = Path(path)
+    if path.is_dir():
+        others = sorted(entry.name for entry in path.iterdir() if entry.name not in holds)
+        if others:
+            raise UsageError(f"{path} holds other things ({others[0]}) that would be lost; choose another place.")
+    elif path.exists() or path.is_symlink():
+        raise UsageError(f"Expected a new or our own directory at {path}, found a file; choose another place.")
+
+
+@contextmanager
+def replacing_directory(path: Path, holds: Collection[str]) -> Iterator[Path]:
+    """Yield a temporary directory beside ``path``; put it in ``path``'s place when the block succeeds.
+
+    There is one instant, between the two renames, when nothing lies at ``path``. A reader then finds the old
+    directory through :func:`readable_directory`; a writer restarted after ``kill -9`` puts it back by
+    :func:`recover_directory`.
+
+    Args:
+        path: where the directory goes.
+        holds: names of the files it has (:func:`require_replaceable`).
+
+    Raises:
+        UsageError: something else lies at ``path``.
+        DataError: the directory cannot be written or the disk is full.
+    """
+    path = Path(path).absolute()
+    require_replaceable(path, holds)
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         yield temporary
         temporary.chmod(0o755)
+        for file in temporary.iterdir():
+            file.chmod(0o644)
         previous = _previous(path)
-        shutil.rmtree(previous, ignore_errors=True)
-        if path.exists():
+        if path.exists():  # else a crash left the previous directory as the only whole one
+            shutil.rmtree(previous, ignore_errors=True)
             path.replace(previous)
         temporary.replace(path)
         shutil.rmtree(previous, ignore_errors=True)
@@ -95,8 +123,22 @@ def replacing_directory(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def readable_directory(path: Path) -> Path:
+    """Where the directory ``path`` can be read at this instant: there, or beside it in the middle of a replacement.
+
+    Renames nothing, so it never comes in the way of a writer. Without either directory the answer is ``path``.
+    """
+    path = Path(path)
+    previous = _previous(path)
+    # Asked a second time: a writer that finishes between the questions leaves the new directory at `path`.
+    return previous if not path.exists() and previous.exists() and not path.exists() else path
+
+
 def recover_directory(path: Path) -> None:
-    """Put back the previous directory if a crash fell between the two renames of a replacement."""
+    """Put back the previous directory if a crash fell between the two renames of a replacement.
+
+    For the one process that writes ``path``; a reader calls :func:`readable_directory`.
+    """
     path = Path(path)
     previous = _previous(path)
     if previous.exists() and not path.exists():
@@ -104,6 +146,9 @@ def recover_directory(path: Path) -> None:
 
 
 def _previous(path: Path) -> Path:
+    path = path.absolute()
+    if not path.name:  # the root of the file system has no neighbour
+        return path
     return path.with_name(f".{path.name}.previous")
 
 
@@ -140,5 +185,5 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"Expected a file at {path}, found none.") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"Expected JSON in {path}, could not read it: {error}.") from error

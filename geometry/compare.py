@@ -11,11 +11,12 @@ from geometry.artifact import Artifact
 from geometry.class_vectors import LearnedVectors, learned_vectors
 from geometry.errors import DataError, UsageError
 from geometry.frames import orthogonal_frame, seli_classifiers, seli_embeddings, simplex_etf
-from geometry.intervals import Interval, percentile_interval
+from geometry.intervals import Interval, reflected_interval
 from geometry.optimum.solve import Optimum, matrix_rank, solve
 from geometry.pair_angles import Block, PairAngle, angle_blocks, pair_angles
 
 Array = NDArray[np.float64]
+GREATEST_ERROR = 2**0.5  # of two positive semidefinite matrices: their inner product is not negative
 SUMMARY_HEADER = (
     "of", "target", "centre", "split", "classes", "samples", "gram_error", "low", "high", "relative_error",
     "alignment", "procrustes", "angle_rms", "dimension", "target_rank",
@@ -36,7 +37,9 @@ class Comparison:
         left_out: names of the others: absent from the samples or the target, or without a direction.
         learned: ``(P, P)`` learned cosines G.
         optimal: ``(P, P)`` target cosines G*.
-        gram_error: ``|| G/||G||_F - G*/||G*||_F ||_F`` in [0, sqrt(2)], with its bootstrap interval over samples.
+        gram_error: ``|| G/||G||_F - G*/||G*||_F ||_F`` in [0, sqrt(2)]. Noise of the class means biases it, so its
+            interval is the reflected bootstrap, which takes that bias off to first order only: near 0, and where class
+            means are hardly longer than their noise, it covers the population value less often than it says.
         relative_error: ``||G - G*||_F / ||G*||_F``.
         alignment: centred kernel alignment of G and G*, at most 1; NaN when one is constant.
         procrustes: ``min_{a,Q} ||a X Q - X*||_F / ||X*||_F`` in [0, 1] over scale and rotation, ``X X^T = G``.
@@ -97,6 +100,7 @@ def compare(
     centre: bool = True,
     split: str | None = None,
     resamples: int = 200,
+    level: float = 0.95,
     seed: int = 0,
 ) -> Comparison:
     """Hold learned class vectors against a target Gram matrix.
@@ -109,6 +113,7 @@ def compare(
         centre: subtract the balanced mean of the class vectors, from the target's as well.
         split: which samples; the training split by default.
         resamples: bootstrap redraws.
+        level: nominal coverage of the intervals.
         seed: of the bootstrap.
 
     Raises:
@@ -119,10 +124,10 @@ def compare(
     learned = learned_vectors(
         artifact, of=of, among=defined, centre=centre, split=split, resamples=resamples, seed=seed
     )
-    return against(learned, target, name=name)
+    return against(learned, target, name=name, level=level)
 
 
-def against(learned: LearnedVectors, target: ArrayLike, *, name: str = "target") -> Comparison:
+def against(learned: LearnedVectors, target: ArrayLike, *, name: str = "target", level: float = 0.95) -> Comparison:
     """Hold class vectors already computed against one more target (see :func:`compare`)."""
     artifact = learned.artifact
     whole = _checked(target, artifact.num_classes)
@@ -150,7 +155,7 @@ def against(learned: LearnedVectors, target: ArrayLike, *, name: str = "target")
         left_out=left_out,
         learned=gram,
         optimal=optimal,
-        gram_error=_error_interval(learned, block, gram, optimal),
+        gram_error=_error_interval(learned, block, gram, optimal, level),
         relative_error=relative_error(gram, optimal),
         alignment=kernel_alignment(gram, optimal),
         procrustes=residual,
@@ -205,6 +210,7 @@ def compare_to_optimum(
     centre: bool = True,
     split: str | None = None,
     resamples: int = 200,
+    level: float = 0.95,
     seed: int = 0,
 ) -> TheoryFit:
     """Compare class vectors with the contrastive optimum, the simplex ETF and the SELI geometry of cross-entropy.
@@ -221,6 +227,7 @@ def compare_to_optimum(
         centre: subtract the balanced mean of the class vectors.
         split: which samples; the training split by default.
         resamples: bootstrap redraws.
+        level: nominal coverage of the intervals.
         seed: of the bootstrap.
 
     Raises:
@@ -245,7 +252,7 @@ def compare_to_optimum(
         learned = learned_vectors(
             artifact, of=part, among=trained, centre=centre, split=split, resamples=resamples, seed=seed
         )
-        fits += [against(learned, _among(gram, trained), name=name) for name, gram in targets.items()]
+        fits += [against(learned, _among(gram, trained), name=name, level=level) for name, gram in targets.items()]
     names = tuple(name for name, seen in zip(artifact.class_names, trained, strict=True) if seen)
     return TheoryFit(optimum, names, tuple(fits))
 
@@ -268,12 +275,14 @@ def _among(gram: Array, mask: NDArray[np.bool_]) -> Array:
     return whole
 
 
-def _error_interval(learned: LearnedVectors, block: tuple[NDArray[Any], ...], gram: Array, optimal: Array) -> Interval:
+def _error_interval(
+    learned: LearnedVectors, block: tuple[NDArray[Any], ...], gram: Array, optimal: Array, level: float
+) -> Interval:
     estimate = gram_error(gram, optimal)
     if learned.of == "head":
-        return Interval(estimate, np.nan, np.nan, 0.95, 0, "no interval: a head has no samples")
+        return Interval(estimate, np.nan, np.nan, level, 0, "no interval: a head has no samples")
     draws = [gram_error(draw[block], optimal) for draw in learned.draws]
-    return percentile_interval(estimate, draws, n=learned.samples)
+    return reflected_interval(estimate, draws, n=learned.samples, level=level, low=0.0, high=GREATEST_ERROR)
 
 
 def _notes(learned: LearnedVectors, left_out: tuple[str, ...], rank: int) -> tuple[str, ...]:

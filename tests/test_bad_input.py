@@ -131,9 +131,10 @@ def test_unknown_command_and_unknown_flag(tailgeom):
     code, _, err = tailgeom("mesure")
     assert code == USAGE
     assert "measure" in one_sentence(err)
-    code, _, err = tailgeom("measure", "--no-such-flag")
-    assert code == USAGE
-    assert "Traceback" not in err
+    for words in (("measure", "--no-such-flag"), ("train",), ("data", "foo"), ("measure", "a", "b")):
+        code, _, err = tailgeom(*words)
+        assert code == USAGE
+        assert "--help" in one_sentence(err)
 
 
 def test_no_gpu(tailgeom, tmp_path, monkeypatch):
@@ -170,6 +171,16 @@ def test_counts_file_that_is_broken(tailgeom, tmp_path, text):
     code, _, err = tailgeom("optimum", "--counts-file", file)
     assert code == DATA
     assert "counts.txt" in one_sentence(err)
+
+
+def test_both_counts_files_that_we_write_are_read(tailgeom, trained, tmp_path):
+    assert tailgeom("data", "split", "--out", tmp_path)[0] == 0
+    found = [
+        json.loads(tailgeom("optimum", "--counts-file", path, "--json")[1])["proportions"]
+        for path in (tmp_path / "counts.csv", trained / "counts.csv")
+    ]
+    assert len(found[0]) == 10
+    np.testing.assert_allclose(found[0], found[1])
 
 
 def test_counts_file_missing(tailgeom, tmp_path):
@@ -237,6 +248,112 @@ def test_a_pickle_is_never_loaded(tailgeom, tmp_path, command):
         assert not trap.exists()
 
 
+def test_a_report_names_every_run_once(tailgeom, trained):
+    code, _, err = tailgeom("report", trained, trained)
+    assert code == USAGE
+    assert "twice" in one_sentence(err)
+    assert tailgeom("report")[0] == USAGE
+
+
+def test_names_that_look_like_markup_are_only_names(tailgeom, artifact, tmp_path):
+    names = ["[red]a[/x]", "$^$", "<b>&_", "d,%"]
+    arrays = dict(load_file(artifact / "arrays.safetensors"))
+    rng = np.random.default_rng(1)
+    weight = rng.normal(size=(4, 6))
+    head = {"head_weight": weight, "head_bias": np.zeros(4), "logits": arrays["features"] @ weight.T}
+    save_file(arrays | head, artifact / "arrays.safetensors")
+    manifest = {"format": "tailgeom-artifact/1", "classes": names, "shot_thresholds": {"many": 20, "few": 2}}
+    (artifact / "manifest.json").write_text(json.dumps(manifest))
+    for command in ANALYSES:
+        code, _, err = tailgeom(command, artifact, "--resamples", "20", "--out", tmp_path / "out")
+        assert code == 0, err
+    assert "[red]a[/x]" in tailgeom("compare", artifact)[1]
+    code, _, err = tailgeom("report", artifact, "--embedding", "pca", "--out", tmp_path / "report")
+    assert code == 0, err
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "<b>&_" not in page.partition('<script type="application/json"')[0]
+
+
+def test_extract_never_replaces_what_is_not_an_artifact(tailgeom, trained, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years")
+    for out in (tmp_path, tmp_path / "thesis.txt", trained):
+        code, _, err = tailgeom("extract", trained, "--out", out)
+        assert code == USAGE
+        assert "another place" in one_sentence(err)
+    assert (tmp_path / "thesis.txt").read_text() == "years"
+    assert (trained / "done").exists()
+
+
+def test_the_artifact_can_be_the_current_folder(tailgeom, artifact, monkeypatch):
+    monkeypatch.chdir(artifact)
+    assert tailgeom("measure", ".", "--resamples", "20")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("classes", "abcd"),
+        ("classes", ["a", "a", "b", "c"]),
+        ("classes", ["a", "", "b", "c"]),
+        ("domains", {"all": 1}),
+        ("provenance", "me"),
+        ("provenance", {"data": [1]}),
+        ("shot_thresholds", {"many": "x", "few": 1}),
+        ("shot_thresholds", {"many": 1, "few": 2}),
+        ("train_counts", [[1, 2], [3]]),
+        ("train_counts", [[1e30, 1, 1, 1]]),
+        ("held_out", "nowhere"),
+    ],
+)
+def test_manifest_with_wrong_entries(tailgeom, artifact, entry, value):
+    manifest = json.loads((artifact / "manifest.json").read_text())
+    (artifact / "manifest.json").write_text(json.dumps(manifest | {entry: value}))
+    code, _, err = tailgeom("measure", artifact)
+    assert code == DATA
+    one_sentence(err)
+
+
+def test_labels_that_are_ids_and_features_beyond_float64(tailgeom, tmp_path):
+    for name, arrays in {
+        "ids": {"features": np.eye(3), "labels": np.array([0, 1, 10**9])},
+        "huge": {"features": np.eye(3) * 1e200, "labels": np.arange(3)},
+        "scalar": {"features": np.eye(3), "labels": np.array(0)},
+    }.items():
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        for command in ANALYSES:
+            code, _, err = tailgeom(command, tmp_path / f"{name}.npz")
+            assert code == DATA
+            one_sentence(err)
+
+
+def test_damaged_archives(tailgeom, artifact, tmp_path):
+    np.savez_compressed(
+        tmp_path / "x.npz", features=np.random.default_rng(0).normal(size=(50, 9)), labels=np.arange(50) % 3
+    )
+    content = bytearray((tmp_path / "x.npz").read_bytes())
+    content[200:1200] = b"x" * 1000
+    (tmp_path / "x.npz").write_bytes(content)
+    np.save(tmp_path / "y.npy", np.eye(3))
+    (tmp_path / "y.npy").rename(tmp_path / "y.npz")
+    (tmp_path / "z.npz").write_text("text")
+    arrays = artifact / "arrays.safetensors"
+    arrays.write_bytes(arrays.read_bytes()[:300])
+    for path in (tmp_path / "x.npz", tmp_path / "y.npz", tmp_path / "z.npz", artifact):
+        code, _, err = tailgeom("measure", path)
+        assert code == DATA
+        one_sentence(err)
+
+
+@pytest.mark.parametrize(
+    "words", [("--seed", "-1"), ("--resamples", "3"), ("--resamples", "1e3"), ("--resamples", "10000000000")]
+)
+def test_numbers_out_of_range(tailgeom, artifact, words):
+    for command in ANALYSES:
+        code, _, err = tailgeom(command, artifact, *words)
+        assert code == USAGE
+        one_sentence(err)
+
+
 def test_manifest_that_is_no_manifest(tailgeom, artifact):
     (artifact / "manifest.json").write_text("{")
     code, _, err = tailgeom("measure", artifact)
@@ -289,11 +406,12 @@ def test_run_directory_that_cannot_be_written(tailgeom, tmp_path):
 
 
 @pytest.mark.slow
-def test_full_disk_keeps_the_last_checkpoint(tmp_path, trained):
-    """A limit on file size makes writing fail inside the kernel, as a full disk does."""
+@pytest.mark.parametrize("limit", [20_000, 500_000])
+def test_full_disk_keeps_the_last_checkpoint(tmp_path, trained, limit):
+    """A limit on file size makes writing fail inside the kernel, as a full disk does: for weights, or for the state."""
 
     def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     run = tmp_path / "run"
     words = [
@@ -321,6 +439,53 @@ def test_full_disk_keeps_the_last_checkpoint(tmp_path, trained):
     found = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert found.returncode == 0, found.stderr
     assert (run / "done").exists()
+
+
+def test_a_mistyped_name_does_not_spoil_the_run_directory(tailgeom, tmp_path):
+    for words in (("--augment", "crp"), ("--backbone", "small"), ("--algorithm", "ermm"), ("--test-domain", "mnits")):
+        code, _, err = train(tailgeom, tmp_path, *words)
+        assert code == USAGE
+        one_sentence(err)
+    code, _, err = train(tailgeom, tmp_path, "--batch-size", "4")
+    assert code == 0, err
+
+
+def test_two_processes_do_not_train_one_run(tailgeom, tmp_path):
+    from experiments.runs import RunDirectory
+
+    with RunDirectory(tmp_path / "run").locked():
+        code, _, err = train(tailgeom, tmp_path)
+    assert code == USAGE
+    assert "Another process" in one_sentence(err)
+    assert not (tmp_path / "run" / ".lock").exists()
+
+
+def test_a_run_does_not_go_on_with_other_data(tailgeom, tmp_path, tiny_tree):
+    run = tmp_path / "run"
+    words = (
+        "train",
+        "--out",
+        run,
+        *TREE,
+        "--data",
+        tiny_tree,
+        "--image-size",
+        "16",
+        "--batch-size",
+        "4",
+        "--steps",
+        "4",
+    )
+    words = (*words, "--checkpoint-every", "2", "--device", "cpu")
+    assert tailgeom(*words)[0] == 0
+    (run / "done").unlink()
+    (tiny_tree / "day" / "cat" / "03.png").unlink()
+    splits = (run / "splits.csv").read_bytes()
+    for command in (words, ("extract", run)):
+        code, _, err = tailgeom(*command)
+        assert code == DATA
+        assert "data changed" in one_sentence(err)
+    assert (run / "splits.csv").read_bytes() == splits
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_it(tailgeom, tmp_path, monkeypatch):

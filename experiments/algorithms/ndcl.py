@@ -1,5 +1,6 @@
 """Negatives-dominant contrastive learning, released form (see experiments.losses.ndcl for the terms)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,18 +52,26 @@ class NDCL(Algorithm):
         logits = self.model(batch.inputs)
         probs = logits.softmax(dim=1)
         classification = reweighted_cross_entropy(logits, batch.labels, batch.domains, self.prior_weights)
-        contrast = self.contrast(batch, probs, rng)
+        contrast = mixed_contrast(self.model, batch, probs, rho=self.options.rho, rng=rng)
         alignment = prototype_alignment(probs, batch.labels, batch.domains)
         total = classification + self.options.alpha * contrast + self.options.beta * alignment
         return {"loss": total, "loss/ce": classification, "loss/contrast": contrast, "loss/alignment": alignment}
 
-    def contrast(self, batch: Batch, probs: Tensor, rng: np.random.Generator) -> Tensor:
-        """``L_con`` of the batch against freshly mixed negatives; 0 when the batch holds one class."""
-        plan = plan_hard_negatives(
-            probs.detach().cpu().numpy(), batch.labels.cpu().numpy(), rho=self.options.rho, rng=rng
-        )
-        if plan is None:
-            return (probs * 0).sum()
-        negative_probs = self.model(plan.mix(batch.inputs)).softmax(dim=1)
-        negative_labels = batch.labels.new_tensor(plan.labels)
-        return negative_dominant_contrast(probs, batch.labels, negative_probs, negative_labels)
+
+def mixed_contrast(
+    model: Callable[[Tensor], Tensor], batch: Batch, probs: Tensor, *, rho: float, rng: np.random.Generator
+) -> Tensor:
+    """``L_con`` of a batch's predictions against freshly mixed negatives; 0 when the batch holds one class.
+
+    Args:
+        model: predicts the negatives.
+        batch: the samples that are mixed.
+        probs: ``(B, K)`` the model's predictions of them.
+        rho: Beta(rho, rho) of the mixing coefficient.
+        rng: source of the mixing.
+    """
+    plan = plan_hard_negatives(probs.detach().cpu().numpy(), batch.labels.cpu().numpy(), rho=rho, rng=rng)
+    if plan is None:
+        return (probs * 0).sum()
+    negative_probs = model(plan.mix(batch.inputs)).softmax(dim=1)
+    return negative_dominant_contrast(probs, batch.labels, negative_probs, batch.labels.new_tensor(plan.labels))

@@ -1,5 +1,6 @@
 """The ``tailgeom`` command: one file a subcommand, imported only when it is asked for."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -23,14 +24,27 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code (0 ok, 1 a check failed, 2 usage, 3 data missing or broken)."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _main(list(sys.argv[1:] if arguments is None else arguments))
+    except BrokenPipeError:
+        # Whoever read the output has left; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        return _fail(f"{error.strerror or error}{where}; finished work is kept.", 3)
+    except KeyboardInterrupt:
+        return _fail("Interrupted; finished work is kept, and training goes on from its last checkpoint.", INTERRUPTED)
+
+
+def _main(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(overview())
+        print(overview(), flush=True)
         return 0 if words else 2
     if words[0] == "--version":
         from importlib.metadata import version
 
-        print(f"tailgeom {version('tailgeom')}")
+        print(f"tailgeom {version('tailgeom')}", flush=True)
         return 0
     if words[0] not in COMMANDS:
         return _fail(f"Unknown command {words[0]!r}; known: {', '.join(COMMANDS)}.", 2)
@@ -58,38 +72,53 @@ def overview() -> str:
 
 
 def _run(name: str, words: Sequence[str]) -> int:
+    import contextlib
     import inspect
+    import io
     import re
 
     import tyro
 
     from geometry.errors import TailgeomError
 
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     command: Any = import_module(f"experiments.cli.{name}").COMMAND
     documented = command if isinstance(command, type) else import_module(f"experiments.cli.{name}")
     text, _, _ = inspect.cleandoc(documented.__doc__ or "").partition("\nAttributes:")
-    description = re.sub(r"::\n+", ":\n", text)
+    complaint = io.StringIO()
     try:
-        parsed = tyro.cli(
-            command,
-            prog=f"tailgeom {name}",
-            args=list(words),
-            description=description,
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-        )
-        return int(parsed.run() or 0)
+        with contextlib.redirect_stderr(complaint):
+            parsed = tyro.cli(
+                command,
+                prog=f"tailgeom {name}",
+                args=list(words),
+                description=re.sub(r"::\n+", ":\n", text),
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+            )
     except TailgeomError as error:
         return _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader left; there is nobody to tell
-        return 0
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        return _fail(f"{error.strerror or error}{where}; finished work is kept.", 3)
-    except KeyboardInterrupt:
-        return _fail(
-            "Interrupted; finished work is kept, the same command goes on from the last checkpoint.", INTERRUPTED
-        )
+    except SystemExit as stop:
+        if not stop.code:
+            return 0
+        return _fail(f"{_one_sentence(complaint.getvalue())}; see tailgeom {name} --help.", 2)
+    try:
+        code = int(parsed.run() or 0)
+        sys.stdout.flush()
+        return code
+    except TailgeomError as error:
+        return _fail(str(error), error.exit_code)
+
+
+def _one_sentence(box: str) -> str:
+    """What a box of tyro's says between its title and the next rule."""
+    import re
+
+    lines = [line for found in box.splitlines() if (line := found.strip("╭╮╰╯│ "))][1:]
+    rules = [position for position, line in enumerate(lines) if not line.strip("─-")]
+    start = 1 if rules[:1] == [0] else 0
+    end = next((position for position in rules if position > start), len(lines))
+    said = " ".join(lines[start:end]) or "Cannot read the options"
+    return re.sub(r"^Error parsing \w+: (?=Expected|Unknown)", "", said).rstrip(".")
 
 
 def _fail(message: str, code: int) -> int:

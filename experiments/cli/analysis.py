@@ -1,6 +1,5 @@
 """What the analysis commands share: where the artifact comes from, what is printed, what is saved."""
 
-import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -8,9 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from experiments.arguments import ArtifactPath, OptionalPath
+from experiments.cli.words import command_line, flags
 from geometry.artifact import Artifact, load
 from geometry.errors import DataError, UsageError
 
+LEAST_RESAMPLES, MOST_RESAMPLES = 20, 100_000
 NOT_SETTINGS = ("artifact", "features", "json", "out")
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 
@@ -30,6 +31,13 @@ class Analysis(ABC):
     features: OptionalPath = None
     json: bool = False
     out: OptionalPath = None
+
+    def __post_init__(self) -> None:
+        seed, resamples = getattr(self, "seed", 0), getattr(self, "resamples", LEAST_RESAMPLES)
+        if seed < 0:
+            raise UsageError(f"Expected --seed of 0 or more, got {seed}.")
+        if not LEAST_RESAMPLES <= resamples <= MOST_RESAMPLES:
+            raise UsageError(f"Expected --resamples from {LEAST_RESAMPLES} to {MOST_RESAMPLES}, got {resamples}.")
 
     name: ClassVar[str]
     header: ClassVar[Sequence[str]]
@@ -70,22 +78,24 @@ class Analysis(ABC):
 
     def command_line(self) -> str:
         """The shell command that repeats this analysis."""
-        words = ["tailgeom", self.name, str(self.artifact or self.features)]
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in NOT_SETTINGS or value == field.default:
-                continue
-            words.append(f"--{field.name.replace('_', '-')}")
-            if value is not True:
-                words += [str(item) for item in value] if isinstance(value, tuple) else [str(value)]
-        return shlex.join(words)
+        return command_line(self.name, self.artifact or self.features, *flags(self, leave_out=NOT_SETTINGS))
 
     def payload(self, artifact: Artifact, result: Any) -> dict[str, Any]:
         """The result with what it was computed from: what ``--json`` prints and the report shows."""
         from geometry.atomic import plain
 
-        origin = {"command": self.command_line(), "artifact_digest": artifact.digest(), "settings": self.settings()}
-        return plain(origin) | self.contents(result)
+        return plain(self.origin(artifact)) | self.contents(result)
+
+    def origin(self, artifact: Artifact) -> dict[str, Any]:
+        """What decides the numbers: command, artifact, settings and the code's version."""
+        from experiments.provenance import code_version
+
+        return {
+            "command": self.command_line(),
+            "artifact_digest": artifact.digest(),
+            "settings": self.settings(),
+            "code": code_version(),
+        }
 
     def contents(self, result: Any) -> dict[str, Any]:
         """The result as plain values."""
@@ -95,22 +105,28 @@ class Analysis(ABC):
 
     def run(self) -> int:
         """Analyse, print, save."""
-        from experiments.cli.output import emit_json, save_result, working
-        from geometry.atomic import write_csv
+        from experiments.cli.output import emit_json, working
 
         with working(self.command_line()):
             artifact = load(self.path())
             result = self.analyse(artifact)
             payload = self.payload(artifact, result)
         if self.out is not None:
-            save_result(self.out, self.name, payload, self.header, self.table(result))
-            for word, (header, rows) in self.more_tables(result).items():
-                write_csv(self.out / f"{self.name}_{word}.csv", header, rows)
+            self.save(self.out, payload, result)
         if self.json:
             emit_json(payload)
         else:
             self.show(result)
         return self.exit_code(result)
+
+    def save(self, directory: Path, payload: dict[str, Any], result: Any) -> None:
+        """Write the result as JSON, CSV and LaTeX."""
+        from experiments.cli.output import save_result
+        from geometry.atomic import write_csv
+
+        save_result(directory, self.name, payload, self.header, self.table(result))
+        for word, (header, rows) in self.more_tables(result).items():
+            write_csv(directory / f"{self.name}_{word}.csv", header, rows)
 
     def exit_code(self, result: Any) -> int:
         """0 unless the result says otherwise."""

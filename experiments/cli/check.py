@@ -23,7 +23,7 @@ class Check(Analysis):
 
     Attributes:
         split: which samples: train, validation, source_test, target or all (default: all that were not trained on).
-        require: checks that must hold; the exit code is 1 when one does not.
+        require: checks that must hold (confidence_boundary, gradient_share); the exit code is 1 when one does not.
         resamples: bootstrap resamples behind each interval.
         seed: seed of the resampling.
     """

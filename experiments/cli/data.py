@@ -1,4 +1,4 @@
-"""``tailgeom data inspect`` and ``tailgeom data split``."""
+"""What images a data set has, and how a setting splits them: `tailgeom data inspect`, `tailgeom data split`."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments.config import DataConfig, OptimConfig, RunConfig
+from experiments.config import EMBEDDINGS, DataConfig, OptimConfig, RunConfig
+from geometry.errors import UsageError
 
 ALGORITHMS = ("erm", "ndcl")
 
@@ -32,6 +33,10 @@ class Demo:
     test_domain: str = "textured"
     seed: int = 0
     embedding: str = "umap"
+
+    def __post_init__(self) -> None:
+        if self.embedding not in EMBEDDINGS:
+            raise UsageError(f"Unknown embedding {self.embedding!r}; known: {', '.join(EMBEDDINGS)}.")
 
     def config(self, algorithm: str) -> RunConfig:
         """The configuration of one run."""

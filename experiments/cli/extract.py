@@ -39,10 +39,13 @@ class Extract:
         """Extract, with progress, and print where the artifact is."""
         from experiments.cli.output import progress_bar, say
         from experiments.extraction import extract_frozen, extract_run
+        from geometry.artifact import FILES
+        from geometry.atomic import require_replaceable
 
         out = self.out or (self.run_directory / "artifact" if self.run_directory else None)
         if out is None:
             raise UsageError("Expected --out DIR for the features of a frozen backbone (or a RUN to extract).")
+        require_replaceable(out, FILES)
         with progress_bar("extracting") as update:
             if self.run_directory is not None:
                 artifact = extract_run(

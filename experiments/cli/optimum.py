@@ -1,5 +1,6 @@
 """``tailgeom optimum``."""
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,10 @@ class Optimum:
 
 
 def read_class_counts(path: Path) -> list[float]:
-    """Class counts from a text file: numbers separated by commas or line ends, or a run's counts.csv.
+    """Class counts from a text file: numbers separated by commas or line ends, or a counts.csv of ours.
+
+    A run's counts.csv has a row a domain and a column a class; that of `tailgeom data split` a row a cell. Both are
+    summed over domains.
 
     Raises:
         DataError: missing, empty, or not one positive number per class.
@@ -92,13 +96,18 @@ def read_class_counts(path: Path) -> list[float]:
     from geometry.optimum import class_proportions
 
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if any(map(str.strip, row))]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"Cannot read class counts from {path}: {error}.") from error
-    if lines and lines[0].startswith("domain,"):
-        rows = [line.split(",")[1:] for line in lines[1:]]
+    header = [word.strip().lower() for word in lines[0]] if lines else []
+    if header == ["domain", "class", "count"]:
+        from experiments.data.imbalance import read_counts
+
+        return [float(total) for total in read_counts(path).counts.sum(axis=0)]
+    if header[:1] == ["domain"]:
+        rows = [row[1:] for row in lines[1:]]
     else:
-        rows = [[word for line in lines for word in line.split(",") if word.strip()]]
+        rows = [[word for row in lines for word in row if word.strip()]]
     try:
         numbers = [[float(word) for word in row] for row in rows]
         totals = [sum(column) for column in zip(*numbers, strict=True)]

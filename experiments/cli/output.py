@@ -36,18 +36,23 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Row]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console()
+    class Pipe(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit with code 1, which means a failed check here
+
+    console = Pipe()
     if not console.is_terminal:
         console.width = PIPE_WIDTH
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     texts = [[cell(value) for value in row] for row in rows]
     for column, name in enumerate(header):
         numeric = all(_is_number(row[column]) for row in texts if row[column])
         widest = max((len(row[column]) for row in texts), default=0)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=widest <= LONGEST_UNBROKEN)
+        table.add_column(Text(name), justify="right" if numeric else "left", no_wrap=widest <= LONGEST_UNBROKEN)
     for row in texts:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.print(table)
 
 

@@ -1,8 +1,8 @@
 """``tailgeom report``."""
 
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,8 @@ from experiments.cli.bound import Bound
 from experiments.cli.check import Check
 from experiments.cli.compare import Compare
 from experiments.cli.measure import Measure
+from experiments.cli.words import command_line, flags, joined
+from experiments.config import EMBEDDINGS, data_config
 from geometry.artifact import Artifact, load
 from geometry.errors import DataError, UsageError
 
@@ -57,8 +59,10 @@ class Report:
 
         if not self.runs:
             raise UsageError("Expected one run or more: tailgeom report RUN [RUN ...].")
-        if self.embedding not in ("umap", "pca"):
-            raise UsageError(f"Unknown embedding {self.embedding!r}; known: umap, pca.")
+        if len(set(self.runs)) < len(self.runs):
+            raise UsageError("Expected every run once; the same one is named twice.")
+        if self.embedding not in EMBEDDINGS:
+            raise UsageError(f"Unknown embedding {self.embedding!r}; known: {', '.join(EMBEDDINGS)}.")
         out = self.out or self.runs[0].parent
         artifacts = {name: load(find_artifact(run)) for name, run in zip(self._names(), self.runs, strict=True)}
         first = next(iter(artifacts.values()))
@@ -97,10 +101,10 @@ class Report:
             origin=origin,
             provenance=provenance_rows(made_by),
             commands={
-                "report": self._command_line(),
-                "data": _data_command(artifact),
-                "train": "\n".join(command for run in self.runs if (command := train_command(run))),
-                "contact_sheet": f"tailgeom data inspect --contact-sheet {out / 'figures' / 'contact_sheet'}",
+                "report": command_line("report", *self.runs, *flags(self, leave_out=("runs",))),
+                "data": data_command(artifact),
+                "train": joined([train_command(run) for run in self.runs]),
+                "contact_sheet": command_line("data inspect", "--contact-sheet", out / "figures" / "contact_sheet"),
             },
             contact_sheet=out / "figures" / "contact_sheet.png",
             embedding=self.embedding,
@@ -117,28 +121,25 @@ class Report:
         )
 
     def _names(self) -> list[str]:
-        names = [run.parent.name if run.name == "artifact" else run.stem for run in self.runs]
+        names = [
+            run.parent.name if run.name == "artifact" else run.name if run.is_dir() else run.stem for run in self.runs
+        ]
         return names if len(set(names)) == len(names) else [str(run) for run in self.runs]
-
-    def _command_line(self) -> str:
-        return " ".join(["tailgeom report", *map(str, self.runs)] + ([f"--out {self.out}"] if self.out else []))
 
 
 def result_of(command: Analysis, artifact: Artifact, run: Path) -> dict[str, Any]:
-    """A command's result: the saved one while artifact, settings and command are the same, else computed and saved."""
-    from experiments.cli.output import save_result
+    """A command's result: the saved one while artifact, settings, command and code are the same, else a fresh one."""
     from geometry.atomic import plain, read_json
 
     directory = run / "results" if run.is_dir() else run.with_name(f"{run.stem}-results")
     saved = directory / f"{command.name}.json"
-    if saved.exists():
-        payload: dict[str, Any] = read_json(saved)
-        known = {"artifact_digest": artifact.digest(), "settings": plain(command.settings())}
-        if known.items() <= payload.items() and payload.get("command") == command.command_line():
+    with suppress(DataError):  # a result that cannot be read is made again
+        payload = read_json(saved)
+        if isinstance(payload, dict) and plain(command.origin(artifact)).items() <= payload.items():
             return payload
     result = command.analyse(artifact)
     payload = command.payload(artifact, result)
-    save_result(directory, command.name, payload, command.header, command.table(result))
+    command.save(directory, payload, result)
     return payload
 
 
@@ -162,17 +163,23 @@ def train_command(run: Path) -> str:
     if not (run / "config.yaml").exists():
         return ""
     config = config_of(RunDirectory(run))
-    words = ["tailgeom", "train", "--out", str(run)]
-    for part in (config.data, config.model, config.optim):
-        for entry in fields(part):
-            value = getattr(part, entry.name)
-            if entry.name == "options":
-                words += ["--set", *(f"{name}={number:g}" for name, number in value.items())] if value else []
-            elif value != entry.default and entry.name != "device":
-                words += [f"--{entry.name.replace('_', '-')}"] + ([] if value is True else [str(value)])
+    words = ["--out", run]
     if config.features is not None:
-        words += ["--features", str(config.features)]
-    return shlex.join(words)
+        words += ["--features", config.features, *(["--seed", config.data.seed] if config.data.seed else [])]
+    else:
+        words += flags(config.data, config.model)
+    words += flags(config.optim, leave_out=("options", "device"))
+    if config.optim.options:
+        words += ["--set", *(f"{name}={number!r}" for name, number in config.optim.options.items())]
+    return command_line("train", *words)
+
+
+def data_command(artifact: Artifact) -> str:
+    """The command that shows the split an artifact's samples come from; empty where that is not known."""
+    source = dict(artifact.provenance.get("data", {})).get("source")
+    if not source:
+        return ""
+    return command_line("data split", *flags(data_config(source), leave_out=("image_size",)))
 
 
 def _metrics(run: Path) -> Sequence[dict[str, Any]]:
@@ -200,17 +207,6 @@ def _samples(artifact: Artifact, seed: int) -> dict[str, Any]:
         "labels": artifact.labels[chosen],
         "sample_domains": artifact.domains[chosen],
     }
-
-
-def _data_command(artifact: Artifact) -> str:
-    config = artifact.provenance.get("run", artifact.provenance.get("frozen", {})).get("data")
-    if not config:
-        return ""
-    words = ["tailgeom data split"]
-    for name in ("dataset", "data", "setting", "test_domain", "seed"):
-        if config.get(name) is not None:
-            words.append(f"--{name.replace('_', '-')} {config[name]}")
-    return " ".join(words)
 
 
 COMMAND = Report

@@ -31,7 +31,7 @@ class Train:
     Attributes:
         out: the run directory.
         features: train a linear head on this artifact's features instead of images.
-        set: options of the algorithm, as name=value.
+        set: options of the algorithm, as name=value (ndcl: alpha, beta, rho).
     """
 
     out: Path

@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from experiments.config import BACKBONES
 from experiments.models.small_cnn import SmallCNN
 from geometry.errors import UsageError
-
-BACKBONES = ("small_cnn", "resnet50", "features")
 
 # Pixel statistics the backbones expect, for inputs in [0, 1].
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -67,7 +66,7 @@ def build_classifier(
     Raises:
         UsageError: unknown backbone.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         backbone, num_features = build_backbone(name, weights=weights, num_inputs=num_inputs)
         return Classifier(backbone, num_features, num_classes, images=name != "features")

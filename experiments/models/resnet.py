@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from geometry.errors import DataError
 
+LONGEST_REASON = 160  # characters of torch's own explanation
+
 
 class ResNet50(nn.Module):
     """ResNet-50 without its classifier: ``(N, 3, H, W)`` to ``(N, 2048)``.
@@ -51,7 +53,9 @@ def _load_strictly(network: nn.Module, path: Path) -> None:
     try:
         network.load_state_dict(read_weights(path))
     except RuntimeError as error:
-        raise DataError(f"The weights in {path} are not those of torchvision's resnet50: {error}") from error
+        text = (str(error).splitlines()[1:2] or [str(error)])[0].strip()
+        shown = text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + " ..."
+        raise DataError(f"The weights in {path} are not those of torchvision's resnet50: {shown}") from error
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -68,6 +72,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return load(lzma.decompress(path.read_bytes()))
         if path.suffix == ".safetensors":
             return load(path.read_bytes())
-        return torch.load(path, map_location="cpu", weights_only=True)
+        found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, lzma.LZMAError, EOFError, pickle.UnpicklingError, RuntimeError) as error:
         raise DataError(f"Cannot read weights from {path}: {str(error).splitlines()[0]}.") from error
+    if not isinstance(found, dict):
+        raise DataError(f"Expected tensors by name in {path}, found a {type(found).__name__}.")
+    return found

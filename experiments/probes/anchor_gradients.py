@@ -7,15 +7,14 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.algorithms import Batch
-from experiments.algorithms.base import TrainingSet
-from experiments.algorithms.ndcl import NDCL, NdclOptions
+from experiments.algorithms.ndcl import mixed_contrast
 from experiments.models import Classifier
 
 Recorded = dict[str, NDArray[np.generic]]
 
 
 def record_anchor_gradients(
-    model: Classifier, batches: Iterable[Batch], training_set: TrainingSet, rngs: Iterable[np.random.Generator]
+    model: Classifier, batches: Iterable[Batch], rngs: Iterable[np.random.Generator], *, rho: float
 ) -> Recorded:
     r"""Norms of ``dL_con / dz_i``, the contrast's gradient with respect to each sample's logits.
 
@@ -25,8 +24,8 @@ def record_anchor_gradients(
     Args:
         model: the trained model, read in evaluation mode and left as found.
         batches: recorded training batches.
-        training_set: of the run.
         rngs: one source of randomness a batch.
+        rho: Beta(rho, rho) of the mixing coefficient: the run's own, or the released one where it has none.
 
     Returns:
         Arrays for the artifact's probes, ``(A,)`` each over all samples of all batches:
@@ -35,11 +34,11 @@ def record_anchor_gradients(
     """
     was_training = model.training
     model.eval()
-    algorithm = NDCL(model, training_set, NdclOptions()).to(model.head.weight.device)
+    predict = torch.no_grad()(model)  # only the derivative by the anchors' logits is wanted: keep no other graph
     norms, labels, numbers, weights = [], [], [], []
     for number, (batch, rng) in enumerate(zip(batches, rngs, strict=True)):
-        logits = model(batch.inputs).detach().requires_grad_(True)
-        contrast = algorithm.contrast(batch, logits.softmax(dim=1), rng)
+        logits = predict(batch.inputs).requires_grad_(True)
+        contrast = mixed_contrast(predict, batch, logits.softmax(dim=1), rho=rho, rng=rng)
         (gradient,) = torch.autograd.grad(contrast, logits)
         norms.append(gradient.double().norm(dim=1).cpu().numpy())
         here = batch.labels.cpu().numpy()

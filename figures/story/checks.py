@@ -63,16 +63,19 @@ def _confidence(desk: Desk) -> Panel | None:
 def _confidence_parts(study: Study, details: Payload) -> dict[str, Any]:
     points = {key: np.asarray(value) for key, value in details["scatter"].items()}
     correlations = details["correlations"]["signed"]
-    target = list(study.domains).index(study.held_out) if study.held_out is not None else -1
+    everywhere = np.ones(len(points["domain"]), dtype=bool)
+    masks = {"all samples": (everywhere, "all")}
+    if study.held_out is not None:
+        target = points["domain"] == list(study.domains).index(study.held_out)
+        masks = {"sources": (~target, "domain sources"), "target": (target, f"domain {study.held_out}")}
     parts = {}
-    for part, mask in (("sources", points["domain"] != target), ("target", points["domain"] == target)):
+    for part, (mask, known) in masks.items():
         if mask.any():
-            known = correlations.get(f"domain {study.held_out}" if part == "target" else "domain sources")
             parts[part] = {
                 "confidence": points["confidence"][mask],
                 "distance": points["distance"][mask],
                 "groups": None if study.shots is None else [study.shots[k] for k in points["label"][mask]],
-                "spearman": known,
+                "spearman": correlations.get(known),
             }
     return parts
 

@@ -21,7 +21,8 @@ class PriorShift:
         basis: ``training counts`` or ``evaluated samples``.
         total_variation: ``1/2 sum_k |p_k - q_k|``, in [0, 1].
         kl: ``sum_k p_k log(p_k / q_k)`` in nats; infinite where q lacks a class of p.
-        cost: ``TV * (max_k e_k - min_k e_k)``, the prior term of Theorem B, for the pair target | sources.
+        cost: ``TV * (max_k e_k - min_k e_k)``, the prior term of Theorem B, for the pair target | sources; both
+            factors over the classes with a source error, the histograms renormalised on them.
         note: conditions on the numbers.
     """
 
@@ -35,9 +36,9 @@ class PriorShift:
     def rows(self) -> Iterator[Row]:
         """Total variation, divergence and, for the target, the cost."""
         yield row("prior shift", f"TV, {self.basis}", "all", self.where, self.total_variation, self.note)
-        yield row("prior shift", f"KL, {self.basis}", "all", self.where, self.kl)
+        yield row("prior shift", f"KL, {self.basis}", "all", self.where, self.kl, self.note)
         if self.cost is not None:
-            yield row("prior cost (Theorem B)", f"TV x range, {self.basis}", "all", self.where, self.cost)
+            yield row("prior cost (Theorem B)", f"TV x range, {self.basis}", "all", self.where, self.cost, self.note)
 
 
 def total_variation(first: ArrayLike, second: ArrayLike) -> Array:
@@ -87,7 +88,8 @@ def estimate_prior_shift(
         basis: what the counts count.
         rng: source of randomness.
         redraw: whether each histogram is a sample.
-        errors: class errors ``(K,)`` under q and their sample counts ``(K,)``, to price the shift.
+        errors: class errors ``(K,)`` under q and their sample counts ``(K,)``, to price the shift. A class without an
+            error is left out of the price, of the total variation in it as well.
         resamples: bootstrap redraws.
         level: nominal coverage.
 
@@ -110,7 +112,12 @@ def estimate_prior_shift(
     )
     shift, shift_draws = float(total_variation(p, q)), total_variation(p_draws, q_draws)
     divergence, divergence_draws = float(kl_divergence(p, q)), kl_divergence(p_draws, q_draws)
-    note = "infinite KL: a class of the first has no sample in the second" if np.isinf(divergence) else ""
+    endless = int(np.isinf(divergence_draws).sum())
+    notes = []
+    if np.isinf(divergence):
+        notes.append("infinite KL: a class of the first has no sample in the second")
+    elif endless:
+        notes.append(f"infinite KL in {endless} of {resamples} redraws, left out of its interval")
 
     def interval(estimate: float, draws: Array) -> Interval:
         if not any(redraw):
@@ -121,23 +128,35 @@ def estimate_prior_shift(
     cost = None
     if errors is not None:
         rates, sizes = errors
-        held = sizes > 0
-        if held.any():
-            spread = float(rates[held].max() - rates[held].min())
-            drawn = resample_class_errors(rates, sizes, rng, resamples)[:, held]
+        priced = sizes > 0
+        omitted = int(np.sum(~priced & ((counts[0] > 0) | (counts[1] > 0))))
+        if omitted:
+            notes.append(f"cost on the {int(priced.sum())} classes with a source error, {omitted} classes left out")
+        if min(float(part[priced].sum()) for part in (p, q)) > 0:
+            spread = float(rates[priced].max() - rates[priced].min())
+            drawn = resample_class_errors(rates, sizes, rng, resamples)[:, priced]
             ranges = drawn.max(axis=1) - drawn.min(axis=1)
-            cost = _centred(shift * spread, shift_draws * ranges, int(sizes.sum()), level)
+            among = float(total_variation(_restricted(p, priced), _restricted(q, priced)))
+            among_draws = total_variation(_restricted(p_draws, priced), _restricted(q_draws, priced))
+            cost = _centred(among * spread, among_draws * ranges, int(sizes.sum()), level)
         else:
-            cost = undefined(0, "no class errors of the sources", level)
+            cost = undefined(int(sizes.sum()), "no class of one of the histograms has a source error", level)
     kl = interval(divergence, divergence_draws) if np.isfinite(divergence) else _infinite(n, level)
-    return PriorShift(where, basis, interval(shift, shift_draws), kl, cost, note)
+    return PriorShift(where, basis, interval(shift, shift_draws), kl, cost, "; ".join(notes))
+
+
+def _restricted(histograms: Array, mask: NDArray[np.bool_]) -> Array:
+    """Histograms ``(..., K)`` on the classes of the mask alone, sum 1; NaN where those hold nothing."""
+    kept = histograms[..., mask]
+    total = kept.sum(axis=-1, keepdims=True)
+    return np.asarray(np.where(total > 0, kept / np.where(total > 0, total, 1.0), np.nan))
 
 
 def _centred(estimate: float, draws: Array, n: int, level: float) -> Interval:
     """Percentile interval of the draws moved onto the estimate and cut at 0.
 
     A distance or a range of redrawn histograms exceeds the one it was redrawn from, so the plain interval of two
-    nearly equal histograms would lie wholly above its own estimate.
+    nearly equal histograms would lie wholly above its own estimate. Draws that are not finite are dropped.
     """
     finite = draws[np.isfinite(draws)]
     centre = float(finite.mean()) if finite.size else 0.0

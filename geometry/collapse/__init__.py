@@ -5,6 +5,7 @@
 :func:`gram_ranks` on any Gram matrix; :func:`nc4` on decisions.
 """
 
+from geometry.alignment import cosines
 from geometry.collapse.angles import GNC2, NC2, etf_error, gnc2, nc2
 from geometry.collapse.catalogue import METRICS, Metric
 from geometry.collapse.class_statistics import WEIGHTINGS, ClassStatistics, Weighting
@@ -14,7 +15,6 @@ from geometry.collapse.measure import measure
 from geometry.collapse.minority import MERGED_COSINE, MinorityClasses, PairCosines, minority_classes, pair_cosines
 from geometry.collapse.moments import ClassMoments, LabelledFeatures, class_statistics
 from geometry.collapse.nearest_mean import NC4, head_decision, nc4, nearest_mean
-from geometry.collapse.pairs import cosines
 from geometry.collapse.ranks import effective_rank, gram_ranks, stable_rank
 from geometry.collapse.report import (
     AcrossDomains,

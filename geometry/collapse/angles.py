@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from geometry.alignment import cosines
 from geometry.collapse.class_statistics import Array, Index, Value
-from geometry.collapse.pairs import cosines, deviation_defined, mean_defined, pair_indices
+from geometry.collapse.pairs import deviation_defined, mean_defined, pair_indices
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geometry.alignment import cosines
 from geometry.collapse.class_statistics import Array, Value, Weighting, class_weights
 from geometry.collapse.moments import ClassMoments, LabelledFeatures
-from geometry.collapse.pairs import cosines, mean_defined
+from geometry.collapse.pairs import mean_defined
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from geometry.alignment import cosines
 from geometry.collapse.class_statistics import Array, Value
-from geometry.collapse.pairs import cosines, mean_defined, pair_indices
+from geometry.collapse.pairs import mean_defined, pair_indices
 from geometry.collapse.variability import maximum_defined
 
 MERGED_COSINE = 0.99

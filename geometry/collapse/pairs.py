@@ -1,4 +1,4 @@
-"""Pairs of classes: their indices, their cosines, and means over those that are defined."""
+"""Pairs of classes: their indices, and means over those that are defined."""
 
 import numpy as np
 
@@ -9,24 +9,6 @@ def pair_indices(classes: Index) -> tuple[Index, Index]:
     """First and second member of every unordered pair of ``classes``, ``(P,)`` each."""
     upper, lower = np.triu_indices(classes.size, k=1)
     return classes[upper], classes[lower]
-
-
-def cosines(gram: Array) -> Array:
-    """Cosines ``G_ij / sqrt(G_ii G_jj)`` of a Gram matrix, ``(..., K, K)``.
-
-    A vector shorter than 1e-7 of the longest has no direction that float64 can vouch for: NaN.
-
-    >>> cosines(np.array([[4.0, 2.0], [2.0, 4.0]])).tolist()
-    [[1.0, 0.5], [0.5, 1.0]]
-    """
-    squared = np.einsum("...kk->...k", gram)
-    longest = np.where(np.isnan(squared), 0.0, squared).max(axis=-1, initial=0.0)
-    directed = squared > 1e-14 * longest[..., None]
-    norm = np.sqrt(squared, out=np.ones_like(squared), where=directed)
-    defined = directed[..., :, None] & directed[..., None, :]
-    # Divided one after the other: the product of two tiny norms could underflow.
-    scaled = gram / norm[..., :, None] / norm[..., None, :]
-    return np.asarray(np.where(defined, np.clip(scaled, -1.0, 1.0), np.nan), dtype=np.float64)
 
 
 def mean_defined(values: Array) -> Value:

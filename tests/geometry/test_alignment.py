@@ -80,6 +80,10 @@ def test_cosines_of_deviations_and_of_nothing():
     unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
     np.testing.assert_allclose(cosines(vectors @ vectors.T, centre=True), unit @ unit.T, atol=1e-12)
     assert np.isnan(cosines(np.zeros((3, 3)))).all()
+    vouched = np.diag([1.0, 1e-13, 1e-15])
+    np.testing.assert_array_equal(np.isnan(np.diag(cosines(vouched))), [False, False, True])
+    stack = np.stack([vectors @ vectors.T, np.eye(3)])
+    np.testing.assert_array_equal(cosines(stack, centre=True), [cosines(gram, centre=True) for gram in stack])
 
 
 def test_coordinates_reproduce_the_gram_matrix():

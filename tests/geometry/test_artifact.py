@@ -120,6 +120,7 @@ def test_a_crash_between_the_two_renames_loses_nothing(artifact, tmp_path):
     path = artifact.save(tmp_path / "x")
     path.rename(tmp_path / ".x.previous")
     assert load(path).digest() == artifact.digest()
+    assert not path.exists()  # a reader renames nothing
 
 
 def test_manifest_of_another_format_is_refused(artifact, tmp_path):
@@ -128,3 +129,63 @@ def test_manifest_of_another_format_is_refused(artifact, tmp_path):
     (path / "manifest.json").write_text(json.dumps(manifest | {"format": "other"}))
     with pytest.raises(DataError, match="tailgeom-artifact"):
         load(path)
+
+
+@pytest.mark.parametrize("name", ["labels", "domains", "split"])
+@pytest.mark.parametrize("shape", [(), (4, 1)])
+def test_codes_that_are_no_list_of_integers_are_refused(tmp_path, name, shape):
+    arrays = {"features": np.eye(4), "labels": np.zeros(4, int), name: np.zeros(shape, int)}
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(DataError, match=rf"`{name}` of shape \(N,\)"):
+        load(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
+def test_numbers_that_numpy_cannot_hold_are_refused(tmp_path, dtype):
+    width = 2 if dtype == "BF16" else 1
+    header = json.dumps({"features": {"dtype": dtype, "shape": [2, 1], "data_offsets": [0, 2 * width]}}).encode()
+    (tmp_path / "x.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(2 * width))
+    with pytest.raises(DataError, match="save float16, float32 or float64"):
+        load(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"train_counts": [[1, 2, 3, 4], [1, 2]]}, "`train_counts`"),
+        ({"train_counts": {"a": 1}}, "`train_counts`"),
+        ({"classes": "abcd"}, "list of strings under 'classes'"),
+        ({"classes": [0, 1, 2, 3]}, "list of strings under 'classes'"),
+        ({"domains": {"day": 0}}, "list of strings under 'domains'"),
+        ({"splits": 2}, "list of strings under 'splits'"),
+        ({"sample_ids": list(range(60))}, "list of strings under 'sample_ids'"),
+        ({"shot_thresholds": {"many": "15", "few": "2"}}, "two numbers, many and few"),
+        ({"shot_thresholds": {"many": 15}}, "two numbers, many and few"),
+        ({"shot_thresholds": [15, 2]}, "two numbers, many and few"),
+        ({"shot_thresholds": {"many": 2, "few": 15}}, "many > few"),
+    ],
+)
+def test_manifest_entries_of_another_form_are_refused(artifact, tmp_path, entry, message):
+    path = artifact.save(tmp_path / "x")
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps(manifest | entry))
+    with pytest.raises(DataError, match=message):
+        load(path)
+
+
+def test_a_disk_that_takes_no_more_leaves_the_old_artifact(artifact, tmp_path):
+    import resource
+    import signal
+
+    path = artifact.save(tmp_path / "x")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        with pytest.raises(DataError, match=r"Cannot write .*Nothing was left half-written"):
+            replace(artifact, held_out="day").save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert load(path).held_out == "night"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x"]

@@ -5,8 +5,19 @@ import json
 import numpy as np
 import pytest
 
-from geometry.atomic import plain, read_json, recover_directory, replacing_directory, write_csv, write_json, write_text
-from geometry.errors import DataError
+from geometry.atomic import (
+    plain,
+    read_json,
+    readable_directory,
+    recover_directory,
+    replacing_directory,
+    write_csv,
+    write_json,
+    write_text,
+)
+from geometry.errors import DataError, UsageError
+
+HOLDS = ("a", "b", "new", "old")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -18,11 +29,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_a_failed_directory_leaves_the_old_one(tmp_path):
-    with replacing_directory(tmp_path / "d") as directory:
+    with replacing_directory(tmp_path / "d", HOLDS) as directory:
         (directory / "a").write_text("1")
 
     def fail():
-        with replacing_directory(tmp_path / "d") as directory:
+        with replacing_directory(tmp_path / "d", HOLDS) as directory:
             (directory / "b").write_text("2")
             raise RuntimeError
 
@@ -33,11 +44,57 @@ def test_a_failed_directory_leaves_the_old_one(tmp_path):
 
 
 def test_recovery_prefers_the_new_directory(tmp_path):
-    with replacing_directory(tmp_path / "d") as directory:
+    with replacing_directory(tmp_path / "d", HOLDS) as directory:
         (directory / "new").write_text("")
     (tmp_path / ".d.previous").mkdir()
     recover_directory(tmp_path / "d")
     assert (tmp_path / "d" / "new").exists()
+
+
+def test_a_reader_finds_the_previous_directory_and_moves_nothing(tmp_path):
+    path, previous = tmp_path / "d", tmp_path / ".d.previous"
+    assert readable_directory(path) == path
+    previous.mkdir()
+    assert readable_directory(path) == previous
+    assert [found.name for found in tmp_path.iterdir()] == [".d.previous"]
+    recover_directory(path)
+    assert [found.name for found in tmp_path.iterdir()] == ["d"]
+    previous.mkdir()
+    assert readable_directory(path) == path
+
+
+def test_a_reader_between_the_two_renames_does_not_stop_the_writer(tmp_path, monkeypatch):
+    path, rename, found = tmp_path / "d", type(tmp_path).replace, []
+    with replacing_directory(path, HOLDS) as directory:
+        (directory / "old").write_text("")
+
+    def then_read(source, target):
+        moved = rename(source, target)
+        found.append([file.name for file in readable_directory(path).iterdir()])
+        return moved
+
+    with replacing_directory(path, HOLDS) as directory:
+        (directory / "new").write_text("")
+        monkeypatch.setattr(type(path), "replace", then_read)
+    assert found == [["old"], ["new"]]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["d"]
+
+
+def test_the_only_whole_directory_is_not_deleted_before_the_new_one_is_in_place(tmp_path, monkeypatch):
+    path, previous = tmp_path / "d", tmp_path / ".d.previous"
+    previous.mkdir()
+
+    def crash(source, target):
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "replace", crash)
+        with pytest.raises(DataError, match="killed"), replacing_directory(path, HOLDS):
+            pass
+    assert readable_directory(path) == previous
+    with replacing_directory(path, HOLDS) as directory:
+        (directory / "new").write_text("")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["d"]
 
 
 def test_what_json_cannot_hold_becomes_null(tmp_path):
@@ -59,3 +116,21 @@ def test_unwritable_place_and_broken_json(tmp_path):
         read_json(tmp_path / "file")
     with pytest.raises(DataError, match="none"):
         read_json(tmp_path / "absent")
+
+
+def test_what_is_not_ours_is_never_replaced(tmp_path):
+    def replace_it(path):
+        with replacing_directory(path, HOLDS) as directory:
+            (directory / "a").write_text("")
+
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").write_text("years")
+    (tmp_path / "file").write_text("x")
+    for name in ("thesis", "file"):
+        with pytest.raises(UsageError, match="another place"):
+            replace_it(tmp_path / name)
+    assert (tmp_path / "thesis" / "thesis.txt").read_text() == "years"
+    assert (tmp_path / "file").read_text() == "x"
+    (tmp_path / "empty").mkdir()
+    replace_it(tmp_path / "empty")
+    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["a"]

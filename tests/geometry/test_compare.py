@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from geometry.alignment import coordinates
+from geometry.alignment import coordinates, cosines, gram_error
 from geometry.artifact import Artifact
 from geometry.atomic import plain
 from geometry.class_vectors import learned_vectors
 from geometry.compare import PAIR_HEADER, SUMMARY_HEADER, against, compare, compare_to_optimum
 from geometry.errors import DataError, UsageError
 from geometry.frames import orthogonal_frame, seli_classifiers, seli_embeddings, simplex_etf
+from geometry.intervals import percentile_interval
 from geometry.optimum import solve
 from geometry.shots import ShotThresholds
 
@@ -120,10 +121,39 @@ def test_interval_covers_the_noise_and_narrows_with_samples():
     few, many = (compare(planted(gram, (n,) * 5, noise=1.0), gram).gram_error for n in (10, 1000))
     for interval in (few, many):
         assert interval.low <= interval.high
-        assert interval.method.startswith("percentile bootstrap")
+        assert interval.method.startswith("basic bootstrap")
     assert many.high - many.low < few.high - few.low
     assert many.n == 5000
+    assert few.low >= 0
     assert np.isnan(compare(planted(gram, noise=1.0), gram, resamples=0).gram_error.low)
+
+
+def test_interval_covers_the_population_where_the_percentile_interval_never_does():
+    """Seven SELI classes of 100 samples, D = 64, sigma = 1, held against the ETF at a nominal 0.95."""
+    population, target, trials = cosines(seli_embeddings((100, 60, 30, 15, 8, 4, 2))), simplex_etf(7), 40
+    truth, covered = gram_error(cosines(population, centre=True), target), np.zeros(2)
+    vectors = 2.5 * np.pad(coordinates(population), ((0, 0), (0, 57)))
+    labels = np.repeat(np.arange(7), 100)
+    for seed in range(trials):
+        features = vectors[labels] + np.random.default_rng(seed).normal(size=(700, 64))
+        learned = learned_vectors(
+            Artifact(features=features, labels=labels, class_names=tuple("abcdefg")), resamples=200, seed=seed
+        )
+        ours = against(learned, target).gram_error
+        draws = [gram_error(draw, target) for draw in learned.draws]
+        theirs = percentile_interval(ours.estimate, draws, n=ours.n)
+        covered += [i.low <= truth <= i.high for i in (ours, theirs)]
+    assert covered[0] / trials >= 0.8
+    assert covered[1] / trials < 0.2
+
+
+def test_the_level_of_the_interval_is_the_one_asked_for():
+    artifact, gram = planted(simplex_etf(5), noise=1.0, head_weight=np.eye(5, 8)), solve(COUNTS).gram
+    wide, narrow = (compare(artifact, gram, level=level).gram_error for level in (0.95, 0.5))
+    assert (wide.level, narrow.level) == (0.95, 0.5)
+    assert wide.low < narrow.low < narrow.high < wide.high
+    fit = compare_to_optimum(artifact, of=("features", "head"), level=0.5)
+    assert {comparison.gram_error.level for comparison in fit.comparisons} == {0.5}
 
 
 def test_too_few_dimensions_are_told():

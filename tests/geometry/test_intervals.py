@@ -1,9 +1,9 @@
-"""Bootstrap and permutation: strata kept, coverage as stated, nulls that are null."""
+"""Bootstrap: strata kept, coverage as stated, range kept and bias taken off."""
 
 import numpy as np
 import pytest
 
-from geometry.intervals import bootstrap, percentile_interval, permutation_null, stratified_resamples, undefined
+from geometry.intervals import bootstrap, percentile_interval, reflected_interval, stratified_resamples, undefined
 
 
 def test_resamples_keep_the_size_of_every_stratum():
@@ -37,19 +37,18 @@ def test_undefined_draws_are_dropped_and_too_few_give_no_interval():
     assert np.isnan(none.low)
     assert "too few" in none.method
     assert "no classes" in undefined(3, "no classes").method
-    assert not none.excludes(3.0)
 
 
-def test_permutations_stay_inside_their_block_and_are_uniform():
-    blocks = np.array([0, 1, 0, 1, 1])
-    seen = []
+def test_range_is_kept_and_the_bias_named():
+    draws = np.linspace(0.6, 0.8, 50)
+    interval = reflected_interval(0.95, draws, n=5, level=0.95, low=-1, high=1)
+    assert interval.low == interval.high == 1
+    assert "bias -0.25" in interval.method
+    positive = reflected_interval(2.0, np.linspace(3, 9, 50), n=5, level=0.95, low=0)
+    assert 0 < positive.low < positive.high < 2
 
-    def record(index):
-        seen.append(tuple(index))
-        return 0.0
 
-    permutation_null(record, blocks, rng=np.random.default_rng(0), permutations=3000)
-    assert all(np.array_equal(blocks[list(index)], blocks) for index in seen)
-    counts = np.unique(np.array(seen), axis=0, return_counts=True)[1]
-    assert len(counts) == 2 * 6
-    assert counts.min() > 3000 / 12 * 0.7
+def test_no_interval_without_draws_or_estimate():
+    assert np.isnan(reflected_interval(1.0, [], n=1, level=0.9).low)
+    assert np.isnan(reflected_interval(np.nan, np.ones(50), n=1, level=0.9).low)
+    assert "too few" in reflected_interval(1.0, np.ones(10), n=1, level=0.9).method

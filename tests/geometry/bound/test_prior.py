@@ -22,7 +22,7 @@ def test_distances_equal_oracles():
 
 
 def test_estimate_with_intervals_and_cost():
-    errors = np.array([0.1, 0.6, np.nan]), np.array([50, 20, 0])
+    errors = np.array([0.1, 0.6, 0.3]), np.array([50, 20, 9])
     result = shift([50, 50, 0], [90, 5, 5], errors=errors)
     assert result.total_variation.estimate == pytest.approx(0.45)
     assert result.total_variation.low < 0.45 < result.total_variation.high
@@ -30,6 +30,35 @@ def test_estimate_with_intervals_and_cost():
     assert result.cost.estimate == pytest.approx(0.45 * 0.5)
     assert result.cost.low < result.cost.estimate < result.cost.high
     assert len(list(result.rows())) == 3
+
+
+def test_the_cost_is_taken_on_the_classes_with_a_source_error():
+    rates, sizes = np.array([0.1, 0.6, np.nan]), np.array([50, 20, 0])
+    result = shift([30, 30, 40], [60, 20, 20], errors=(rates, sizes))
+    assert result.total_variation.estimate == pytest.approx(0.3)
+    assert result.cost.estimate == pytest.approx((0.75 - 0.5) * 0.5)
+    assert "cost on the 2 classes with a source error, 1 classes left out" in result.note
+    assert list(result.rows())[-1].note == result.note
+    # The theorem's step holds there: sum_k (p - q)_k e_k <= TV x range.
+    assert result.cost.estimate + 1e-12 >= (0.5 - 0.75) * 0.1 + (0.5 - 0.25) * 0.6
+    assert "left out" not in shift([30, 30, 0], [60, 20, 0], errors=(rates, sizes)).note
+    for first, second in (([0, 0, 5], [5, 5, 5]), ([5, 5, 5], [0, 0, 5])):
+        lost = shift(first, second, errors=(rates, sizes))
+        assert np.isnan(lost.cost.estimate)
+        assert "undefined" in lost.cost.method
+    none = shift([5, 5, 5], [5, 5, 5], errors=(np.full(3, np.nan), np.zeros(3, int)))
+    assert np.isnan(none.cost.estimate)
+    assert none.cost.n == 0
+
+
+def test_redraws_that_lose_a_class_are_counted():
+    result = shift([20, 20], [40, 2])
+    draws = np.random.default_rng(0)
+    draws.multinomial(40, [0.5, 0.5], size=200)
+    lost = int((draws.multinomial(42, [40 / 42, 2 / 42], size=200)[:, 1] == 0).sum())
+    assert lost > 0
+    assert f"infinite KL in {lost} of 200 redraws" in result.note
+    assert f"{200 - lost} resamples" in result.kl.method
 
 
 def test_equal_histograms_are_zero_apart_with_the_noise_shown():
