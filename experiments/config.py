@@ -59,7 +59,7 @@ class ModelConfig:
 
     Attributes:
         backbone: small_cnn or resnet50.
-        weights: pretrained weights of resnet50: a file, `imagenet` (fetched by torchvision) or `none`.
+        weights: pretrained weights of resnet50 (small_cnn has none): a file, `imagenet` (fetched by torchvision) or `none`.
     """
 
     backbone: str = "small_cnn"
@@ -70,10 +70,6 @@ class ModelConfig:
             raise UsageError(f"Unknown backbone {self.backbone!r}; known: {', '.join(BACKBONES)}.")
         if self.weights not in ("none", "imagenet"):
             object.__setattr__(self, "weights", str(Path(self.weights).absolute()))
-        if self.weights != "none" and self.backbone == "small_cnn":
-            raise UsageError(
-                "Expected no --weights for small_cnn, which has no pretrained ones; use --backbone resnet50."
-            )
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def confidence_boundary(
                 first[mask], second[mask], strata[mask], rng=rng, resamples=resamples, level=level
             )
     estimate = correlations["signed"]["all"]
-    wrong = float(np.mean(signed < 0))
+    wrong = float(np.mean(signed <= 0))  # a tie counts as an error, as in the risks
     details = {
         "correlations": correlations,
         "misclassified": wrong,
