@@ -40,9 +40,9 @@ def solve_conic(program: Program) -> ConicAnswer:
     Raises:
         TailgeomError: the solver failed at every scaling, or the loss is too small for it to resolve.
     """
-    if program.reference_value < RESOLUTION:
+    if program.unit < RESOLUTION:
         raise TailgeomError(
-            f"At temperature tau={program.tau} the loss, about {program.reference_value:.0e}, is too small for a conic "
+            f"At temperature tau={program.tau} the loss, about {program.unit:.0e}, is too small for a conic "
             "solver; take a larger temperature or the method burer-monteiro."
         )
     answers: list[ConicAnswer] = []
@@ -64,7 +64,7 @@ def _attempt(program: Program, scaling: float) -> tuple[str, Array | None]:
 
     gram = cvxpy.Variable((program.num_classes, program.num_classes), PSD=True)
     rows = program.loss.expression((gram - 1.0) / program.tau, program.masses)
-    objective = (scaling / program.reference_value) * (program.proportions @ rows)
+    objective = (scaling / program.unit) * (program.proportions @ rows)
     problem = cvxpy.Problem(cvxpy.Minimize(objective), [cvxpy.diag(gram) == 1.0])
     try:
         with warnings.catch_warnings():
