@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.errors import DataError, TailgeomError
+from geometry.optimum.kinks import hinge_forces
+from geometry.optimum.loss_family import Hinge
 from geometry.optimum.program import Program
 
 Array = NDArray[np.float64]
@@ -36,7 +38,8 @@ class Certificate:
         relative_gap: ``gap / lower_bound``, at least (F(G) - F*) / F*; infinite when nothing positive is proved. Where
             psi has no floor (log-mean-exp, linear) or collisions add a constant to F, the gap is relative to
             ``tau sum_ij Gamma_ij`` instead: for supcon at low temperature the geometry moves only the last digits of F.
-        bound: which bound is the best, ``uniform`` (d = 1), ``multipliers`` (d = lambda) or ``negative part``.
+        bound: which bound is the best, ``uniform`` (d = 1), ``multipliers`` (d = lambda), ``negative part``, or
+            for the hinge ``dual`` (the multipliers of the dual program).
         slack_eigenvalue: smallest eigenvalue of S over its largest one in modulus; below zero by more than rounding,
             G is not optimal.
         complementarity: ``||S G||_F / (||S||_F ||G||_F)``, zero at a stationary point.
@@ -90,17 +93,25 @@ def certify(program: Program, gram: Array) -> Certificate:
     value = program.value(gram)
     # Everything below is in units of F(G): forces of 1e-80 at low temperature would underflow when squared.
     unit = program.unit_at(gram) or 1.0
-    forces = program.forces(gram) / unit
+    dual: Array | None = None
+    excess = 0.0
+    if isinstance(program.loss, Hinge):
+        forces, dual, excess = hinge_forces(program, gram)
+        forces, dual, excess = forces / unit, dual / unit, excess / unit
+    else:
+        forces = program.forces(gram) / unit
     slack, multipliers = dual_slack(forces, gram)
     spectrum = np.linalg.eigvalsh(slack)
     gram_eigenvalue = float(np.linalg.eigvalsh(gram)[0])
     diagonal_error = float(np.abs(np.diag(gram) - 1.0).max())
     feasible = gram_eigenvalue >= -FEASIBILITY and diagonal_error <= FEASIBILITY
     bounds = _gap_bounds(slack, multipliers, rounding_of(size, program.tau))
+    if dual is not None:
+        bounds["dual"] = _dual_bound(forces, gram, dual, rounding_of(size, program.tau))
     best = min(bounds, key=bounds.__getitem__)
     # (G + e I)/(1 + e) is feasible and moves every off-diagonal entry by at most e |G_ij|; twice for the curvature.
     infeasibility = max(0.0, -gram_eigenvalue) + diagonal_error + size * EPS
-    gap = bounds[best] + 2.0 * infeasibility * float(np.abs(forces * gram).sum()) if feasible else np.inf
+    gap = excess + bounds[best] + 2.0 * infeasibility * float(np.abs(forces * gram).sum()) if feasible else np.inf
     return Certificate(
         value=value,
         lower_bound=value - unit * gap,
@@ -140,3 +151,11 @@ def _gap_bounds(slack: Array, multipliers: Array, rounding: float) -> dict[str, 
         error = rounding * float(np.abs(scaled).sum(axis=1).max())
         bounds["multipliers"] = float(multipliers.sum()) * max(0.0, error - float(np.linalg.eigvalsh(scaled)[0]))
     return bounds
+
+
+def _dual_bound(forces: Array, gram: Array, multipliers: Array, rounding: float) -> float:
+    """``-<Gamma, G' - G> <= sum_i lambda_i + <Gamma, G>`` for any lambda, plus what lacks to a PSD slack."""
+    slack = forces + np.diag(multipliers)
+    error = rounding * float(np.abs(slack).sum(axis=1).max())
+    lack = max(0.0, error - float(np.linalg.eigvalsh(slack)[0]))
+    return max(0.0, float(multipliers.sum() + (forces * gram).sum())) + len(gram) * lack

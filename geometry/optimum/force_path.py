@@ -63,6 +63,7 @@ def solve_forces(program: GroupProgram, *, max_steps: int = 200) -> ForceAnswer:
             f"Forces factorise in closed form for separable losses and the limit of many negatives, not for {loss!r}; "
             "take the method reduced or burer-monteiro."
         )
+    loss.inverse_slope(np.ones(1))  # refuses a loss that has none
     logs = np.log(program.shares / program.sizes)
     done, step, steps = 0.0, 0.25, 0
     unknowns = _equations(program, loss, 0.0 * logs).start()

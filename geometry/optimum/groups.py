@@ -70,11 +70,7 @@ class GroupProgram:
 
     def cosines(self, means: Array) -> Array:
         """``(m, m)`` cosine of two different classes of each pair of groups; 1 where a group has no two classes."""
-        cosines = means.copy()
-        squares = np.diag(means)
-        inner = (self.sizes * squares - 1.0) / np.maximum(self.sizes - 1.0, 1.0)
-        np.fill_diagonal(cosines, np.where(self.sizes > 1, inner, 1.0))
-        return cosines
+        return np.asarray(1.0 + self.stretch * (means - 1.0), dtype=np.float64)
 
     def gram(self, means: Array) -> Array:
         """``(C, C)`` G."""
@@ -92,7 +88,7 @@ class GroupProgram:
 
     def force_changes(self, means: Array, change: Array) -> Array:
         """``(m, m)`` derivative of :meth:`forces` when A moves along the symmetric ``change``."""
-        moved = change * self._stretch / self.tau
+        moved = change * self.stretch / self.tau
         padded = np.column_stack([moved, np.zeros(self.num_groups)])
         return self._symmetric(self.full.loss.slope_changes(self._exponents(means), self.masses, padded))
 
@@ -107,8 +103,8 @@ class GroupProgram:
         return unit_rows(np.column_stack([shared, private]))
 
     @cached_property
-    def _stretch(self) -> Array:
-        """``(m, m)`` derivative of a cosine in its entry of A: n_g / (n_g - 1) within a group, 1 between groups."""
+    def stretch(self) -> Array:
+        """``(m, m)`` cosine minus 1 over entry of A minus 1: n_g / (n_g - 1) within a group, 1 between groups."""
         stretch = np.ones((self.num_groups, self.num_groups))
         np.fill_diagonal(stretch, np.where(self.sizes > 1, self.sizes / np.maximum(self.sizes - 1.0, 1.0), 0.0))
         return stretch
@@ -118,7 +114,7 @@ class GroupProgram:
         return np.column_stack([exponents, np.zeros(self.num_groups)])
 
     def _symmetric(self, slopes: Array) -> Array:
-        pulls = self.shares[:, None] * slopes[:, :-1] * self._stretch / self.tau
+        pulls = self.shares[:, None] * slopes[:, :-1] * self.stretch / self.tau
         return np.asarray((pulls + pulls.T) / 2.0, dtype=np.float64)
 
 

@@ -52,7 +52,7 @@ class Optimum:
             collapsed; the rank can drop below C - 1 before that. Trust both where ``relative_gap`` is below 1e-9.
         slack_eigenvalue: smallest eigenvalue of the dual slack over its largest in modulus; zero up to rounding.
         relative_gap: rigorous bound on (F(G) - F*) / F*.
-        certified: ``relative_gap <= tolerance`` and G is feasible.
+        certified: ``relative_gap <= tolerance``, G is feasible, and no numeric check found the loss not convex.
         status: what the solver did, in words.
         seconds: wall time.
         proportions: ``(C,)`` class proportions.
@@ -113,8 +113,9 @@ def solve(
         negatives: k; None is the limit of many.
         collisions: negatives may be of the anchor's own class.
         margin: of the hinge loss.
-        method: ``auto``, ``closed-form``, ``factor`` (force factorisation), ``reduced`` (Burer-Monteiro on groups of
-            equal proportion), ``burer-monteiro`` (G = V V^T) or ``conic`` (Clarabel: the independent reference).
+        method: ``auto``, ``closed-form``, ``factor`` (force factorisation), ``reduced`` (on groups of equal proportion:
+            Burer-Monteiro, or Clarabel for the hinge), ``burer-monteiro`` (G = V V^T) or ``conic`` (Clarabel, the
+            independent reference).
         require_certificate: raise rather than return an answer that is not certified.
         tolerance: relative gap at which an answer is certified.
 
@@ -132,10 +133,9 @@ def solve(
         raise UsageError(f"Expected a positive tolerance, got {tolerance}.")
     if isinstance(loss, str):
         psi = named_loss(loss, q=q, negatives=negatives, margin=margin)
-        collisions, name = collisions or loss == "supcon", loss
+        collisions, name, convex = collisions or loss == "supcon", loss, True
     else:
-        check_loss(loss, tau)
-        psi, name = loss, loss.name
+        psi, name, convex = loss, loss.name, check_loss(loss, tau).convex
     program = Program(class_proportions(proportions), psi, tau, collisions)
     answers: list[tuple[Certificate, Candidate]] = []
     for candidate in _candidates(program, method):
@@ -145,7 +145,11 @@ def solve(
     if not answers:
         raise UncertifiedError("No method finished for this loss and these proportions.")
     certificate, best = min(answers, key=lambda answer: answer[0].relative_gap)
-    certified = certificate.certifies(tolerance)
+    certified = convex and certificate.certifies(tolerance)
+    if require_certificate and not convex:
+        raise UncertifiedError(
+            f"The loss {name!r} is not convex, so that no answer can be certified; ask for it marked."
+        )
     if require_certificate and not certified:
         raise UncertifiedError(
             f"The best answer ({best.method}: {best.status}) has a certified relative gap of "
@@ -200,9 +204,13 @@ def _candidates(program: Program, method: str) -> Iterator[Candidate]:
         yield _SOLVERS[method](program)
         return
     routes = ["factor", "reduced", "burer-monteiro", "conic"]
+    if isinstance(program.loss, Hinge):  # the optimum sits on kinks, where Newton's method has nothing to go by
+        routes = ["reduced", "conic", "burer-monteiro"]
     if group_program(program).num_groups == size:
         routes.remove("reduced")
-    for route in routes[:-1] if size > CONIC_CLASSES else routes:
+    if size > CONIC_CLASSES and not isinstance(program.loss, Hinge):
+        routes.remove("conic")
+    for route in routes:
         # Collapse ends the factorisation; some losses have no conic form, and Clarabel cannot resolve one near 1e-12.
         with suppress(TailgeomError):
             yield _SOLVERS[route](program)
@@ -220,6 +228,9 @@ def _forces(program: Program) -> Candidate:
 
 def _reduced(program: Program) -> Candidate:
     groups = group_program(program)
+    if isinstance(program.loss, Hinge):
+        conic = solve_conic(groups)
+        return Candidate("reduced", conic.gram, f"Clarabel on {groups.num_groups} groups: {conic.status}")
     return Candidate("reduced", *_told(solve_reduced(groups), f"the factor of {groups.num_groups} groups"))
 
 
