@@ -82,7 +82,10 @@ def solve_forces(program: GroupProgram, *, max_steps: int = 200) -> ForceAnswer:
             continue
         if _is_flat(program, equations.cosines(found), FLAT if target == 1.0 else -(ROUGH**2)):
             if target - done <= LEAST_FLAT_STEP:
-                raise CollapseError(f"The class vectors lose a dimension at proportions p^s, s = {target:.2f}.")
+                raise CollapseError(
+                    f"The class vectors lose a dimension at about proportions p^{target:.2f}, so forces do not "
+                    "factorise; take the method reduced or burer-monteiro."
+                )
             step = (target - done) / 2.0
             continue
         slope = (found - unknowns) / (target - done)
