@@ -59,7 +59,8 @@ class ModelConfig:
 
     Attributes:
         backbone: small_cnn or resnet50.
-        weights: pretrained weights of resnet50 (small_cnn has none): a file, `imagenet` (fetched by torchvision) or `none`.
+        weights: pretrained weights of resnet50 (small_cnn has none): a file, `imagenet` (which torchvision fetches)
+            or `none`.
     """
 
     backbone: str = "small_cnn"

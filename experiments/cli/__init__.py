@@ -13,6 +13,7 @@ COMMANDS = {
     "extract": "Write a run's (or a frozen backbone's) features, logits and labels as an artifact.",
     "measure": "Measure neural collapse and minority collapse in an artifact.",
     "optimum": "Solve for the optimal geometry of class means, with a certificate.",
+    "threshold": "Find the imbalance ratio at which minority classes collapse, or why they never do.",
     "compare": "Compare learned class means with the optimal geometry for their proportions.",
     "bound": "Estimate the terms of a generalization bound from an artifact.",
     "check": "Check whether the theory's assumptions hold in an artifact, with verdicts.",

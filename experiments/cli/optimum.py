@@ -21,16 +21,23 @@ class Optimum:
 
         tailgeom optimum --counts 500,50,5
         tailgeom optimum --counts 100,50,20,10,5,2,1 --tau 0.5 --json
+        tailgeom optimum --counts 90,90,9,9,1 --negatives 256 --q plain
+        tailgeom optimum --counts 500,50,5 --loss supcon --tau 0.1
 
     Attributes:
         counts: class counts, comma-separated.
         proportions: class proportions that sum to 1, comma-separated.
         counts_file: a file of class counts: one per line or comma-separated, or counts.csv of a run (summed over
             its domains).
-        loss: infonce (many negatives from other classes).
+        loss: infonce, lme (log-mean-exp, decoupled), supcon (lme with collisions: a full batch), exp, hinge, quadratic
+            or linear.
         tau: temperature.
-        q: weight of the negatives.
-        method: auto, closed-form, conic or burer-monteiro.
+        negatives: number K of negatives, or inf for the limit of many; matters for infonce, lme and supcon.
+        q: weight Q of the negatives in infonce, log(1 + (Q/K) sum exp t), or plain for Q = K.
+        collisions: draw negatives from all classes, the anchor's own among them; else from the other classes.
+        margin: margin of the hinge, in units of t = (cosine - 1) / tau.
+        method: auto, conic (Clarabel), reduced (groups of equal counts), factor (force factorisation, where no classes
+            collapse), burer-monteiro or closed-form.
         tolerance: relative gap at which an answer counts as certified.
         json: print the result as JSON and nothing else.
         out: also write the result into this directory as JSON, CSV and LaTeX.
@@ -41,7 +48,10 @@ class Optimum:
     counts_file: OptionalPath = None
     loss: str = "infonce"
     tau: float = 1.0
-    q: float = 1.0
+    negatives: str = "inf"
+    q: str = "1"
+    collisions: bool = False
+    margin: float = 1.0
     method: str = "auto"
     tolerance: float = 1e-6
     json: bool = False
@@ -58,7 +68,17 @@ class Optimum:
             values = read_class_counts(self.counts_file)
         else:
             values = class_proportions(self.counts or self.proportions, must_sum_to_one=bool(self.proportions))
-        return solve(values, loss=self.loss, tau=self.tau, q=self.q, method=self.method, tolerance=self.tolerance)
+        return solve(
+            values,
+            loss=self.loss,
+            tau=self.tau,
+            q=negatives_weight(self.q),
+            negatives=negatives_number(self.negatives),
+            collisions=self.collisions,
+            margin=self.margin,
+            method=self.method,
+            tolerance=self.tolerance,
+        )
 
     def run(self) -> int:
         """Solve, print, save."""
@@ -77,11 +97,42 @@ class Optimum:
             return 0
         print_table("Cosines between optimal class means", header, rows)
         print(
-            f"loss {optimum.value:.10g} nats, certified within a relative {optimum.relative_gap:.1e} of the least; "
+            f"loss {optimum.value:.10g}, certified within a relative {optimum.relative_gap:.1e} of the least; "
             f"rank {optimum.rank}, {optimum.distinct} distinct class vectors\n"
             f"{optimum.method}: {optimum.status} ({optimum.seconds:.2f} s)"
         )
         return 0
+
+
+def negatives_number(text: str) -> int | None:
+    """K from ``--negatives``; None for inf.
+
+    Raises:
+        UsageError: neither a whole number of at least 1 nor inf.
+    """
+    if text.strip().lower() == "inf":
+        return None
+    try:
+        number = int(float(text))
+    except (ValueError, OverflowError):
+        number = 0
+    if number < 1 or float(text) != number:
+        raise UsageError(f"Expected --negatives to be a whole number of at least 1, or inf; got {text!r}.")
+    return number
+
+
+def negatives_weight(text: str) -> float | str:
+    """Q from ``--q``: a number, or plain.
+
+    Raises:
+        UsageError: neither.
+    """
+    if text.strip().lower() == "plain":
+        return "plain"
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError(f"Expected --q to be a positive number, or plain; got {text!r}.") from error
 
 
 def read_class_counts(path: Path) -> list[float]:

@@ -1,23 +1,39 @@
 """Optimal geometry: where class means should sit, given class proportions and a contrastive loss.
 
-``proportions`` and ``loss_family`` make a ``program``; ``conic`` and ``burer_monteiro`` solve it; ``certificate``
-proves how good any answer is; ``solve`` joins them.
+``proportions`` and a loss (``mean_loss``, ``loss_family``, ``negatives``) make a ``program``; ``force_path``,
+``burer_monteiro`` (also on the ``groups`` of equal classes) and ``conic`` solve it; ``certificate`` proves how good any
+answer is; ``solve`` joins them. ``threshold`` says from which imbalance ratio on minority classes collapse.
 """
 
 from geometry.optimum.certificate import Certificate, UncertifiedError, certify
-from geometry.optimum.loss_family import InfoNCE, Loss
+from geometry.optimum.convexity import LossWarning, check_loss
+from geometry.optimum.loss_family import Exponential, Hinge, InfoNCE, Linear, LogMeanExp, Quadratic, named_loss
+from geometry.optimum.mean_loss import Loss, MeanLoss
 from geometry.optimum.program import Program
 from geometry.optimum.proportions import class_proportions
 from geometry.optimum.solve import Optimum, solve
+from geometry.optimum.threshold import Threshold, closed_form, threshold
 
 __all__ = [
     "Certificate",
+    "Exponential",
+    "Hinge",
     "InfoNCE",
+    "Linear",
+    "LogMeanExp",
     "Loss",
+    "LossWarning",
+    "MeanLoss",
     "Optimum",
     "Program",
+    "Quadratic",
+    "Threshold",
     "UncertifiedError",
     "certify",
+    "check_loss",
     "class_proportions",
+    "closed_form",
+    "named_loss",
     "solve",
+    "threshold",
 ]

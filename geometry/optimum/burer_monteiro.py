@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.optimum.certificate import EPS, dual_slack
+from geometry.optimum.groups import GroupProgram
 from geometry.optimum.program import Program, unit_factor, unit_gram, unit_rows
 
 Array = NDArray[np.float64]
@@ -30,15 +31,21 @@ class FactorAnswer:
 
 
 class _Point:
-    """The factor problem at V: value, gradient and Hessian products, in units of F at the simplex ETF."""
+    """The factor problem at V: value, gradient and Hessian products, in units of F.
 
-    def __init__(self, program: Program, factor: Array) -> None:
-        self.program, self.factor, self.gram = program, factor, unit_gram(factor)
-        self.value = program.value(self.gram) / program.reference_value
-        forces = program.forces(self.gram) / program.reference_value
-        self.slack, _ = dual_slack(forces, self.gram)
-        self.scale = forces.sum(axis=1, keepdims=True)
-        self.gradient = self.tangent(2.0 * self.slack @ factor)
+    A column beyond the m-th is private: each row has one entry of its own there, that meets no other row and serves
+    only to make the row of length one, so that what is shared may be shorter.
+    """
+
+    def __init__(self, program: Program | GroupProgram, factor: Array) -> None:
+        self.program, self.factor = program, factor
+        shared = factor[:, : len(factor)]
+        self.gram = unit_gram(factor) if factor.shape == shared.shape else shared @ shared.T
+        self.value = program.value(self.gram) / program.unit
+        forces = program.forces(self.gram) / program.unit
+        self.slack, self.multipliers = dual_slack(forces, self.gram)
+        self.scale = forces.sum(axis=1, keepdims=True) + np.finfo(np.float64).tiny
+        self.gradient = self.tangent(2.0 * self._times(self.slack, factor))
         self.residual = float(np.sqrt((self.gradient**2 / self.scale).sum() / self.scale.sum()))
 
     def tangent(self, rows: Array) -> Array:
@@ -47,9 +54,17 @@ class _Point:
 
     def hessian(self, move: Array) -> Array:
         """Riemannian Hessian times the tangent ``move``: the derivative of 2 S V, projected."""
-        change = move @ self.factor.T
-        forces = self.program.force_changes(self.gram, change + change.T) / self.program.reference_value
-        return self.tangent(2.0 * (forces @ self.factor + self.slack @ move))
+        size = len(move)
+        change = move[:, :size] @ self.factor[:, :size].T
+        forces = self.program.force_changes(self.gram, change + change.T) / self.program.unit
+        pulled = np.zeros_like(move)
+        pulled[:, :size] = forces @ self.factor[:, :size]
+        return self.tangent(2.0 * (pulled + self._times(self.slack, move)))
+
+    def _times(self, slack: Array, rows: Array) -> Array:
+        """S times the shared columns, and diag(lambda) times the private one."""
+        size = len(rows)
+        return np.column_stack([slack @ rows[:, :size], self.multipliers[:, None] * rows[:, size:]])
 
 
 def solve_factor(program: Program, start: Array, *, max_steps: int = 300) -> FactorAnswer:
@@ -64,9 +79,24 @@ def solve_factor(program: Program, start: Array, *, max_steps: int = 300) -> Fac
         start: ``(C, C)`` Gram matrix: the simplex ETF, or another solver's answer to refine.
         max_steps: most Newton steps tried.
     """
-    point, radius, steps = _Point(program, unit_factor(start)), 1.0, 0
+    return _minimise(_Point(program, unit_factor(start)), max_steps)
+
+
+def solve_reduced(program: GroupProgram, *, max_steps: int = 300) -> FactorAnswer:
+    """The same on the group means' factor ``(m, m + 1)``, from the simplex ETF; the answer is the full G.
+
+    Args:
+        program: the program reduced to groups of equal proportion.
+        max_steps: most Newton steps tried.
+    """
+    answer = _minimise(_Point(program, program.start()), max_steps)
+    return FactorAnswer(program.gram(answer.gram), answer.steps, answer.residual)
+
+
+def _minimise(point: _Point, max_steps: int) -> FactorAnswer:
+    program, radius, steps = point.program, 1.0, 0
     predicted = np.inf
-    while steps < max_steps and predicted > NOISE * point.value:
+    while steps < max_steps and predicted > NOISE * abs(point.value):
         move, predicted, on_boundary = _trust_region_step(point, radius)
         trial, steps = _Point(program, unit_rows(point.factor + move)), steps + 1
         ratio = (point.value - trial.value) / predicted if predicted > 0.0 else 0.0

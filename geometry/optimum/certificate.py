@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.errors import DataError, TailgeomError
+from geometry.optimum.kinks import hinge_forces
+from geometry.optimum.loss_family import Hinge
 from geometry.optimum.program import Program
 
 Array = NDArray[np.float64]
@@ -33,8 +35,11 @@ class Certificate:
         value: F(G).
         lower_bound: no feasible Gram matrix has a smaller F; minus infinity when G is not feasible.
         gap: ``value - lower_bound``, rounding errors and the infeasibility of G included; infinite if not feasible.
-        relative_gap: ``gap / lower_bound``, at least (F(G) - F*) / F*; infinite when nothing positive is proved.
-        bound: which bound is the best, ``uniform`` (d = 1), ``multipliers`` (d = lambda) or ``negative part``.
+        relative_gap: ``gap / lower_bound``, at least (F(G) - F*) / F*; infinite when nothing positive is proved. Where
+            psi has no floor (log-mean-exp, linear) or collisions add a constant to F, the gap is relative to
+            ``tau sum_ij Gamma_ij`` instead: for supcon at low temperature the geometry moves only the last digits of F.
+        bound: which bound is the best, ``uniform`` (d = 1), ``multipliers`` (d = lambda), ``negative part``, or
+            for the hinge ``dual`` (the multipliers of the dual program).
         slack_eigenvalue: smallest eigenvalue of S over its largest one in modulus; below zero by more than rounding,
             G is not optimal.
         complementarity: ``||S G||_F / (||S||_F ||G||_F)``, zero at a stationary point.
@@ -60,6 +65,11 @@ class Certificate:
         return self.feasible and self.relative_gap <= tolerance
 
 
+def rounding_of(size: int, tau: float) -> float:
+    """Relative rounding error of forces and eigenvalues: sums over C terms, exponents of size 2/tau, integrals."""
+    return 4.0 * EPS * (size + 2.0 / tau + 16.0)
+
+
 def dual_slack(forces: Array, gram: Array) -> tuple[Array, Array]:
     """``(C, C)`` S = Gamma + diag(lambda) and ``(C,)`` lambda_i = -(Gamma G)_ii."""
     multipliers = -np.einsum("ij,ij->i", forces, gram)
@@ -82,29 +92,47 @@ def certify(program: Program, gram: Array) -> Certificate:
         raise DataError(f"Expected a finite symmetric Gram matrix of shape ({size}, {size}), got shape {gram.shape}.")
     value = program.value(gram)
     # Everything below is in units of F(G): forces of 1e-80 at low temperature would underflow when squared.
-    forces = program.forces(gram) / value
+    unit = program.unit_at(gram) or 1.0
+    dual: Array | None = None
+    excess = 0.0
+    if isinstance(program.loss, Hinge):
+        forces, dual, excess = hinge_forces(program, gram)
+        forces, dual, excess = forces / unit, dual / unit, excess / unit
+    else:
+        forces = program.forces(gram) / unit
     slack, multipliers = dual_slack(forces, gram)
     spectrum = np.linalg.eigvalsh(slack)
     gram_eigenvalue = float(np.linalg.eigvalsh(gram)[0])
     diagonal_error = float(np.abs(np.diag(gram) - 1.0).max())
     feasible = gram_eigenvalue >= -FEASIBILITY and diagonal_error <= FEASIBILITY
-    bounds = _gap_bounds(slack, multipliers, 4.0 * EPS * (size + 2.0 / program.tau))
+    bounds = _gap_bounds(slack, multipliers, rounding_of(size, program.tau))
+    if dual is not None:
+        bounds["dual"] = _dual_bound(forces, gram, dual, rounding_of(size, program.tau))
     best = min(bounds, key=bounds.__getitem__)
     # (G + e I)/(1 + e) is feasible and moves every off-diagonal entry by at most e |G_ij|; twice for the curvature.
     infeasibility = max(0.0, -gram_eigenvalue) + diagonal_error + size * EPS
-    gap = bounds[best] + 2.0 * infeasibility * float(np.abs(forces * gram).sum()) if feasible else np.inf
+    gap = excess + bounds[best] + 2.0 * infeasibility * float(np.abs(forces * gram).sum()) if feasible else np.inf
     return Certificate(
         value=value,
-        lower_bound=value * (1.0 - gap),
-        gap=value * gap,
-        relative_gap=gap / (1.0 - gap) if gap < 1.0 else np.inf,
+        lower_bound=value - unit * gap,
+        gap=unit * gap,
+        relative_gap=_relative(value, gap, has_zero=program.has_zero),
         bound=best,
-        slack_eigenvalue=float(spectrum[0] / np.abs(spectrum).max()),
-        complementarity=float(np.linalg.norm(slack @ gram) / (np.linalg.norm(slack) * np.linalg.norm(gram))),
+        slack_eigenvalue=float(spectrum[0] / (np.abs(spectrum).max() or 1.0)),
+        complementarity=float(np.linalg.norm(slack @ gram) / ((np.linalg.norm(slack) or 1.0) * np.linalg.norm(gram))),
         gram_eigenvalue=gram_eigenvalue,
         diagonal_error=diagonal_error,
         feasible=feasible,
     )
+
+
+def _relative(value: float, gap: float, *, has_zero: bool) -> float:
+    """The gap, given in units, relative to the least value or, where F has no zero of its own, to the unit."""
+    if not has_zero:
+        return gap
+    if value == 0.0 and np.isfinite(gap):
+        return 0.0  # psi >= 0 proves it
+    return gap / (1.0 - gap) if gap < 1.0 else np.inf
 
 
 def _gap_bounds(slack: Array, multipliers: Array, rounding: float) -> dict[str, float]:
@@ -123,3 +151,11 @@ def _gap_bounds(slack: Array, multipliers: Array, rounding: float) -> dict[str, 
         error = rounding * float(np.abs(scaled).sum(axis=1).max())
         bounds["multipliers"] = float(multipliers.sum()) * max(0.0, error - float(np.linalg.eigvalsh(scaled)[0]))
     return bounds
+
+
+def _dual_bound(forces: Array, gram: Array, multipliers: Array, rounding: float) -> float:
+    """``-<Gamma, G' - G> <= sum_i lambda_i + <Gamma, G>`` for any lambda, plus what lacks to a PSD slack."""
+    slack = forces + np.diag(multipliers)
+    error = rounding * float(np.abs(slack).sum(axis=1).max())
+    lack = max(0.0, error - float(np.linalg.eigvalsh(slack)[0]))
+    return max(0.0, float(multipliers.sum() + (forces * gram).sum())) + len(gram) * lack

@@ -1,99 +1,241 @@
-"""The losses: an increasing convex psi of t = f(x).(f(x-) - f(x+)) / tau, averaged over the negatives."""
+"""The losses known by name: log losses over exponentials, and means of one function of t."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geometry.errors import UsageError
+from geometry.optimum.mean_loss import Derivatives, Loss, MeanLoss
+from geometry.optimum.negatives import LogMoments, enumerate_draws
 
 Array = NDArray[np.float64]
 
+MOST_TERMS = 2_000  # log-sum-exp terms in a conic model; each is a cone of its own
 
-class Loss(Protocol):
-    """What the convex program asks of a loss.
 
-    Row y of ``exponents`` ``(C, C)`` holds the value t_yc that a negative of class c gives an anchor of class y;
-    row y of ``masses`` ``(C, C)`` holds the probability of that class of negative, zero for c = y.
-    The theory (collapse to class means, one convex program) needs psi convex and non-decreasing.
-    """
+class _Exponential(MeanLoss):
+    """kappa(t) = e^t."""
+
+    def inner(self, t: Array) -> Derivatives:
+        """e^t three times."""
+        kernel = np.exp(t)
+        return kernel, kernel, kernel
+
+    def inverse_slope(self, slope: Array) -> tuple[Array, Array]:
+        """The logarithm, and kappa'/kappa'' = 1."""
+        return np.log(slope), np.ones_like(slope)
+
+
+class LogLoss(_Exponential):
+    """``log(a + (Q/k) sum_i e^{t_i})``."""
+
+    separable: ClassVar[bool] = False
+    anchor: ClassVar[float] = 1.0
 
     @property
-    def name(self) -> str:
-        """The word for this loss on the command line."""
-        ...
+    def weight(self) -> float:
+        """Q."""
+        return 1.0
+
+    def outer(self, u: Array) -> Derivatives:
+        """log(a + Q u); log1p, for u is tiny at low temperature."""
+        inside = self.anchor + self.weight * u
+        slope = self.weight / inside
+        return np.log1p(self.weight * u) if self.anchor else np.log(inside), slope, -(slope**2)
 
     def expectation(self, exponents: Array, masses: Array) -> Array:
-        """``(C,)`` E psi for an anchor of each class."""
-        ...
+        """``(R,)`` E psi."""
+        moments = self._moments
+        return super().expectation(exponents, masses) if moments is None else moments.expectation(exponents, masses)
 
     def slopes(self, exponents: Array, masses: Array) -> Array:
-        """``(C, C)`` d E psi_y / d t_yc."""
-        ...
+        """``(R, A)`` d E psi / d t."""
+        moments = self._moments
+        return super().slopes(exponents, masses) if moments is None else moments.slopes(exponents, masses)
 
     def slope_changes(self, exponents: Array, masses: Array, change: Array) -> Array:
-        """``(C, C)`` derivative of :meth:`slopes` along ``change``."""
-        ...
+        """``(R, A)`` derivative of :meth:`slopes` along ``change``."""
+        moments = self._moments
+        if moments is None:
+            return super().slope_changes(exponents, masses, change)
+        return moments.slope_changes(exponents, masses, change)
 
     def expression(self, exponents: Any, masses: Array) -> Any:
-        """``(C,)`` E psi as a CVXPY expression of the CVXPY expression ``exponents``, whose diagonal is zero."""
-        ...
+        """``(R,)`` log-sum-exp of each row; for k negatives, one for each way to draw them.
+
+        Raises:
+            UsageError: more than 2,000 ways to draw.
+        """
+        import cvxpy
+
+        rows = []
+        for r, mass in enumerate(masses):
+            on = np.flatnonzero(mass > 0)
+            if self.negatives is None:
+                shares, chances = mass[None, on], np.ones(1)
+            else:
+                shares, chances = enumerate_draws(mass[on], self.negatives)
+                shares = shares / self.negatives
+            if len(chances) * len(masses) > MOST_TERMS:
+                raise UsageError(
+                    f"{self.negatives} negatives can be drawn in {len(chances)} ways, too many for a conic model; take "
+                    "the method burer-monteiro."
+                )
+            rows.append(
+                sum(c * self._log_sum(exponents[r, on], share) for share, c in zip(shares, chances, strict=True))
+            )
+        return cvxpy.hstack(rows)
+
+    def _log_sum(self, exponents: Any, shares: Array) -> Any:
+        import cvxpy
+
+        on = np.flatnonzero(shares > 0)
+        terms = exponents[on] + np.log(self.weight * shares[on])
+        return cvxpy.log_sum_exp(cvxpy.hstack([terms, 0.0]) if self.anchor else terms)
+
+    @property
+    def _moments(self) -> LogMoments | None:
+        return None if self.negatives is None else LogMoments(self.anchor, self.weight, self.negatives)
 
 
 @dataclass(frozen=True)
-class InfoNCE:
-    """InfoNCE in the limit of many negatives: ``E psi_y = log(1 + Q sum_c m_yc exp(t_yc))``.
-
-    The limit k -> infinity of ``log(1 + (Q/k) sum_i exp(t_i))`` over k independent negatives.
+class InfoNCE(LogLoss):
+    """InfoNCE ``log(1 + (Q/k) sum_i e^{t_i})``; ``log(1 + Q E e^t)`` in the limit of many negatives.
 
     Attributes:
-        q: weight Q > 0 of the negatives against the positive.
+        q: weight Q > 0 of the negatives against the positive; ``"plain"`` is Q = k, the usual ``log(1 + sum_i)``.
+        negatives: k; None is the limit.
     """
 
-    q: float = 1.0
+    q: float | str = 1.0
+
+    name: ClassVar[str] = "infonce"
+    floor: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.q) and self.q > 0):
-            raise UsageError(f"Expected a positive weight q of the negatives, got {self.q}.")
+        super().__post_init__()
+        if self.q == "plain":
+            if self.negatives is None:
+                raise UsageError(
+                    "The plain weight Q = k needs a number of negatives; its limit of many has the optimum of loss lme."
+                )
+        elif isinstance(self.q, str) or not (np.isfinite(self.q) and self.q > 0):
+            raise UsageError(f"Expected a positive weight q of the negatives or 'plain', got {self.q!r}.")
 
     @property
-    def name(self) -> str:
-        """The word for this loss on the command line."""
-        return "infonce"
+    def weight(self) -> float:
+        """Q."""
+        return float(self.negatives or 1) if self.q == "plain" else float(self.q)
 
-    def expectation(self, exponents: Array, masses: Array) -> Array:
-        """``(C,)`` log(1 + Z_y) with Z_y = Q sum_c m_yc exp(t_yc); log1p, for Z is tiny at low temperature."""
-        return np.asarray(np.log1p(self._weights(exponents, masses).sum(axis=1)), dtype=np.float64)
 
-    def slopes(self, exponents: Array, masses: Array) -> Array:
-        """``(C, C)`` p_yc = Q m_yc exp(t_yc) / (1 + Z_y)."""
-        weights = self._weights(exponents, masses)
-        return np.asarray(weights / (1.0 + weights.sum(axis=1, keepdims=True)), dtype=np.float64)
+@dataclass(frozen=True)
+class LogMeanExp(LogLoss):
+    """``log((1/k) sum_i e^{t_i})``: the decoupled loss; with collisions and k -> infinity, full-batch SupCon."""
 
-    def slope_changes(self, exponents: Array, masses: Array, change: Array) -> Array:
-        """``(C, C)`` p_yc (dt_yc - sum_j p_yj dt_yj)."""
-        slopes = self.slopes(exponents, masses)
-        return np.asarray(slopes * (change - (slopes * change).sum(axis=1, keepdims=True)), dtype=np.float64)
+    name: ClassVar[str] = "lme"
+    anchor: ClassVar[float] = 0.0
 
-    def expression(self, exponents: Any, masses: Array) -> Any:
-        """``(C,)`` log-sum-exp over each row, whose diagonal t_yy = 0 is the 1 in 1 + Z_y."""
+
+@dataclass(frozen=True)
+class Exponential(_Exponential):
+    """``mean_i e^{t_i}``."""
+
+    name: ClassVar[str] = "exp"
+    floor: ClassVar[float] = 0.0
+
+    def inner_expression(self, exponents: Any) -> Any:
+        """e^t."""
         import cvxpy
 
-        weights = self.q * masses + np.eye(len(masses))
-        return cvxpy.log_sum_exp(exponents + np.log(weights), axis=1)
-
-    def _weights(self, exponents: Array, masses: Array) -> Array:
-        return np.asarray(self.q * masses * np.exp(exponents), dtype=np.float64)
+        return cvxpy.exp(exponents)
 
 
-def named_loss(name: str, *, q: float = 1.0) -> Loss:
-    """The loss called ``name`` on the command line.
+@dataclass(frozen=True)
+class Quadratic(MeanLoss):
+    """``mean_i max(0, 1 + t_i/2)^2``, a monotone stand-in for spectral losses; the square itself when tau >= 1."""
+
+    name: ClassVar[str] = "quadratic"
+    floor: ClassVar[float] = 0.0
+    attains_floor: ClassVar[bool] = True
+
+    def inner(self, t: Array) -> Derivatives:
+        """max(0, 1 + t/2)^2."""
+        base = np.maximum(0.0, 1.0 + t / 2.0)
+        return base**2, base, np.where(base > 0.0, 0.5, 0.0)
+
+    def inverse_slope(self, slope: Array) -> tuple[Array, Array]:
+        """Twice ``slope - 1``, and kappa'/kappa'' = 2 kappa'."""
+        return 2.0 * (slope - 1.0), 2.0 * slope
+
+    def inner_expression(self, exponents: Any) -> Any:
+        """max(0, 1 + t/2)^2."""
+        import cvxpy
+
+        return cvxpy.square(cvxpy.pos(1.0 + exponents / 2.0))
+
+
+@dataclass(frozen=True)
+class Linear(MeanLoss):
+    """``mean_i (1 + t_i/2)``; its optimum may not be unique."""
+
+    name: ClassVar[str] = "linear"
+
+    def inner(self, t: Array) -> Derivatives:
+        """1 + t/2."""
+        return 1.0 + t / 2.0, np.full_like(t, 0.5), np.zeros_like(t)
+
+    def inner_expression(self, exponents: Any) -> Any:
+        """1 + t/2."""
+        return 1.0 + exponents / 2.0
+
+
+@dataclass(frozen=True)
+class Hinge(MeanLoss):
+    """``mean_i max(0, m + t_i)``, the triplet loss; its optimum may not be unique.
+
+    Attributes:
+        margin: m > 0, in units of t.
+        negatives: does not matter.
+    """
+
+    margin: float = 1.0
+
+    name: ClassVar[str] = "hinge"
+    floor: ClassVar[float] = 0.0
+    attains_floor: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (np.isfinite(self.margin) and self.margin > 0):
+            raise UsageError(f"Expected a positive margin, got {self.margin}.")
+
+    def inner(self, t: Array) -> Derivatives:
+        """max(0, m + t), with slope 1 at the kink."""
+        return np.maximum(0.0, self.margin + t), np.where(self.margin + t >= 0.0, 1.0, 0.0), np.zeros_like(t)
+
+    def inner_expression(self, exponents: Any) -> Any:
+        """max(0, m + t)."""
+        import cvxpy
+
+        return cvxpy.pos(self.margin + exponents)
+
+
+NAMES = ("infonce", "lme", "supcon", "exp", "hinge", "quadratic", "linear")
+
+
+def named_loss(name: str, *, q: float | str = 1.0, negatives: int | None = None, margin: float = 1.0) -> Loss:
+    """The loss called ``name`` on the command line; ``supcon`` is ``lme``, and means a program with collisions.
 
     Raises:
-        UsageError: no such loss, or a weight that is not positive.
+        UsageError: no such loss, or a bad weight, margin or number of negatives.
     """
-    known = {"infonce": InfoNCE}
-    if name not in known:
-        raise UsageError(f"Unknown loss {name!r}; known: {', '.join(known)}.")
-    return known[name](q=q)
+    simple = {"exp": Exponential, "quadratic": Quadratic, "linear": Linear, "lme": LogMeanExp, "supcon": LogMeanExp}
+    if name == "infonce":
+        return InfoNCE(q, negatives=negatives)
+    if name == "hinge":
+        return Hinge(margin, negatives=negatives)
+    if name not in simple:
+        raise UsageError(f"Unknown loss {name!r}; known: {', '.join(NAMES)}.")
+    return simple[name](negatives=negatives)

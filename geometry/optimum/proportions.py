@@ -39,10 +39,13 @@ def class_proportions(values: ArrayLike, *, must_sum_to_one: bool = False) -> ND
     if not numbers.all():
         k = int((numbers == 0).argmax())
         raise UsageError(f"Class {k} has count 0 and so no place in the optimum; drop it and solve for the others.")
-    total = float(numbers.sum())
-    if must_sum_to_one and abs(total - 1.0) > 1e-6:
-        raise UsageError(f"Expected proportions that sum to 1, got {total:.6g}; rescale them or pass counts.")
-    return np.asarray(numbers / total, dtype=np.float64)
+    scaled = numbers / numbers.max()  # the sum of huge counts would overflow
+    total = float(scaled.sum())
+    if must_sum_to_one and abs(total * numbers.max() - 1.0) > 1e-6:
+        raise UsageError(
+            f"Expected proportions that sum to 1, got {total * numbers.max():.6g}; rescale them or pass counts."
+        )
+    return np.asarray(scaled / total, dtype=np.float64)
 
 
 def _shown(values: ArrayLike) -> str:

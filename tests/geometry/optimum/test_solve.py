@@ -14,7 +14,9 @@ from geometry.atomic import plain
 from geometry.errors import TailgeomError, UsageError
 from geometry.frames import simplex_etf
 from geometry.optimum import InfoNCE, Program, UncertifiedError, certify, solve
+from geometry.optimum.burer_monteiro import FactorAnswer
 from geometry.optimum.conic import ConicAnswer
+from geometry.optimum.force_path import ForceAnswer
 
 module = sys.modules[solve.__module__]  # the package exports the function under the name of its module
 METHODS = ("auto", "conic", "burer-monteiro")
@@ -170,7 +172,7 @@ def test_equal_proportions_get_equal_angles():
 def test_low_temperature_falls_back_where_cones_cannot_resolve():
     optimum = solve([100, 10, 1], tau=0.05)
     assert_optimal(optimum)
-    assert optimum.method == "burer-monteiro"
+    assert optimum.method == "factor"
     with pytest.raises(TailgeomError, match="too small for a conic solver"):
         solve([100, 10, 1], tau=0.05, method="conic")
 
@@ -193,12 +195,13 @@ def test_an_uncertified_answer_is_raised_or_marked_never_silent(monkeypatch):
         solve([5, 2, 1], tolerance=1e-17)
 
 
-def test_a_bad_start_is_mended(monkeypatch):
-    """In the automatic route the conic answer is only a start; the certificate judges what is made of it."""
-    monkeypatch.setattr(module, "solve_conic", lambda program: ConicAnswer(np.eye(3), "optimal_inaccurate", 4))
+def test_where_one_route_fails_the_next_one_answers(monkeypatch):
+    """The certificate judges every answer, so that a broken solver costs time and no truth."""
+    monkeypatch.setattr(module, "solve_forces", lambda program: ForceAnswer(np.eye(3), np.ones(3), 0))
+    monkeypatch.setattr(module, "solve_factor", lambda program, start: FactorAnswer(np.eye(3), 0, 0.0))
     optimum = solve([5, 2, 1])
     assert_optimal(optimum)
-    assert optimum.method == "conic, refined"
+    assert optimum.method == "conic"
 
 
 @pytest.mark.parametrize(
