@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from figures import style
@@ -62,7 +63,10 @@ def figure(
     every = style.class_ticks(cells.xaxis, names, width - 1.4, rotate=len(names) > 10)
     cells.set_xlabel("class, most to fewest images" + (f" (one in {every} named)" if every > 1 else ""))
     colours = ScalarMappable(norm, cmap=_colours())
-    result.colorbar(colours, ax=[bars, cells], label=f"{unit} per cell", aspect=30, pad=0.01, shrink=0.9)
+    bar = result.colorbar(colours, ax=[bars, cells], label=f"{unit} per cell", aspect=30, pad=0.01, shrink=0.9)
+    for axis in (bars.yaxis, bar.ax.yaxis):  # matplotlib writes powers as mathematics, which is off (style.RC)
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
     return result
 
 

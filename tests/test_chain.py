@@ -87,6 +87,26 @@ def test_every_figure_is_there_as_pdf_and_png_and_every_panel_names_a_command(de
     assert not re.search(r'(src|href)="(?!data:|#)', page)
 
 
+def test_no_figure_shows_raw_mathematics(demo, monkeypatch):
+    """Mathematics is off so that a class may be called $x$; nothing drawn may then be written in it."""
+    from matplotlib.text import Text
+
+    from experiments.cli import main
+    from figures import style
+
+    shown, save = [], style.save
+
+    def record(figure, path):
+        paths = save(figure, path)
+        shown.extend((path.name, text.get_text()) for text in figure.findobj(Text) if text.get_visible())
+        return paths
+
+    monkeypatch.setattr(style, "save", record)
+    assert main(["report", *(str(demo / run) for run in RUNS), "--embedding", "pca", "--out", str(demo)]) == 0
+    assert len({name for name, _ in shown}) >= 12
+    assert not [(name, text) for name, text in shown if "$" in text or "\\math" in text]
+
+
 def test_results_are_saved_as_json_csv_and_latex(demo):
     for run in RUNS:
         for command in ("measure", "compare", "bound", "check"):
