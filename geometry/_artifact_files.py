@@ -21,7 +21,6 @@ FILES = ("arrays.safetensors", "manifest.json")
 MOST_NAMES = 100_000  # a label beyond is an id, not a class
 LARGEST_INTEGER = 2**40
 LARGEST, SMALLEST = 1e100, 1e-100  # squares and products of what lies between are exact enough in float64
-KNOWN = ("features", "labels", *OPTIONAL)
 PROBE = "probe/"
 
 
