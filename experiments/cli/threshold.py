@@ -47,7 +47,7 @@ class Threshold:
         from experiments.cli.optimum import negatives_number, negatives_weight
         from experiments.cli.output import emit_json, print_table, save_result
         from geometry.atomic import plain
-        from geometry.optimum import threshold
+        from geometry.thresholds import threshold
 
         found = threshold(
             self.majority,

@@ -2,7 +2,7 @@
 
 ``proportions`` and a loss (``mean_loss``, ``loss_family``, ``negatives``) make a ``program``; ``force_path``,
 ``burer_monteiro`` (also on the ``groups`` of equal classes) and ``conic`` solve it; ``certificate`` proves how good any
-answer is; ``solve`` joins them. ``threshold`` says from which imbalance ratio on minority classes collapse.
+answer is; ``solve`` joins them.
 """
 
 from geometry.optimum.certificate import Certificate, UncertifiedError, certify
@@ -12,7 +12,6 @@ from geometry.optimum.mean_loss import Loss, MeanLoss
 from geometry.optimum.program import Program
 from geometry.optimum.proportions import class_proportions
 from geometry.optimum.solve import Optimum, solve
-from geometry.optimum.threshold import Threshold, closed_form, threshold
 
 __all__ = [
     "Certificate",
@@ -27,13 +26,10 @@ __all__ = [
     "Optimum",
     "Program",
     "Quadratic",
-    "Threshold",
     "UncertifiedError",
     "certify",
     "check_loss",
     "class_proportions",
-    "closed_form",
     "named_loss",
     "solve",
-    "threshold",
 ]

@@ -3,7 +3,7 @@ import pytest
 
 from geometry.errors import UsageError
 from geometry.optimum import Exponential, InfoNCE, Linear, LogMeanExp, Quadratic, solve
-from geometry.optimum.threshold import _Step, closed_form, threshold
+from geometry.thresholds.contrastive import _Step, closed_form, threshold
 
 SUPERVISED = {"k=1": {"negatives": 1}, "k=4": {"negatives": 4}, "k=16": {"negatives": 16}, "inf": {},
               "ii": {"collisions": True}, "lme": {"loss": "lme"}, "exp": {"loss": "exp"},
