@@ -22,7 +22,8 @@ class DataConfig:
     Attributes:
         dataset: digits (embedded), PACS, VLCS, OfficeHome, TerraIncognita, DomainNet, or any name for a tree of yours.
         data: root folder of root/<domain>/<class>/<image>; not needed for digits.
-        setting: how many training images each (domain, class) gets: TotalHeavyTail, balanced or natural.
+        setting: how many training images each (domain, class) gets: TotalHeavyTail, Duality, Cross, exponential, balanced or
+            natural.
         test_domain: the held-out domain; no image of it is trained on.
         validation: images per source domain and class kept for balanced validation; 0 takes the data set's protocol
             (15 for digits and PACS, else 5).

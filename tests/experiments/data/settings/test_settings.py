@@ -54,7 +54,11 @@ SIZES = st.integers(2, 5).flatmap(
 )
 
 
-@given(SIZES, st.sampled_from(sorted(SETTINGS)), st.randoms(use_true_random=False))
+# The opposed settings order domains by size, and of two equally large ones the first given counts as smaller.
+ANY_ORDER = sorted(set(SETTINGS) - {"Cross", "Duality"})
+
+
+@given(SIZES, st.sampled_from(ANY_ORDER), st.randoms(use_true_random=False))
 def test_counts_do_not_depend_on_the_order_of_domains_and_classes(sizes, setting, random):
     sizes = np.array(sizes)
     domains, classes = (np.array(list(letters)[:n]) for letters, n in zip(("pqr", "vwxyz"), sizes.shape, strict=True))
@@ -110,7 +114,7 @@ def test_more_than_a_cell_has_is_refused_by_name():
 
 
 def test_bad_requests():
-    with pytest.raises(UsageError, match=r"'HeavyTail'.*TotalHeavyTail, balanced, natural"):
+    with pytest.raises(UsageError, match=r"'HeavyTail'.*TotalHeavyTail, Duality.*, natural"):
         make_counts("HeavyTail", [[9, 9]], "a", "xy", validation=1)
     with pytest.raises(UsageError, match=r"'d'.*c, test"):
         make_counts("TotalHeavyTail", [[9, 9]], "a", "xy", validation=1, d=3)
