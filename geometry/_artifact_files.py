@@ -16,7 +16,7 @@ from geometry.shots import ShotThresholds
 
 Arrays = dict[str, NDArray[Any]]
 FORMAT = "tailgeom-artifact/1"
-OPTIONAL = ("logits", "domains", "split", "head_weight", "head_bias", "train_counts")
+OPTIONAL = ("projections", "logits", "domains", "split", "head_weight", "head_bias", "train_counts")
 FILES = ("arrays.safetensors", "manifest.json")
 MOST_NAMES = 100_000  # a label beyond is an id, not a class
 LARGEST_INTEGER = 2**40
@@ -106,6 +106,7 @@ def parse(arrays: Arrays, manifest: dict[str, Any], path: str) -> dict[str, Any]
             "sample_ids": tuple(_names(manifest, "sample_ids", path)),
             "probes": {key.removeprefix(PROBE): value for key, value in arrays.items() if key.startswith(PROBE)},
             "provenance": _provenance(manifest, path),
+            "projections": arrays.get("projections"),
         }
     except (TypeError, AttributeError) as error:
         raise DataError(f"The manifest of {path} is not of the documented form: {error}.") from error
@@ -209,7 +210,10 @@ def check(fields: Mapping[str, Any]) -> None:
             raise DataError(
                 f"Expected `{name}` of shape {shape}, got {value.shape} (N={n}, D={d}, K={k}, domains={m})."
             )
-    for name in ("features", "logits", "head_weight", "head_bias"):
+    projections = fields["projections"]
+    if projections is not None and (projections.ndim != 2 or len(projections) != n or not projections.shape[1]):
+        raise DataError(f"Expected `projections` of shape (N, P) with N={n} and P >= 1, got {projections.shape}.")
+    for name in ("features", "projections", "logits", "head_weight", "head_bias"):
         value = fields[name]
         if value is None:
             continue

@@ -2,8 +2,8 @@
 
 On disk an artifact is a directory with two files::
 
-    arrays.safetensors   features (N, D), labels (N,); optional logits (N, K), domains (N,), split (N,),
-                         head_weight (K, D), head_bias (K,), and measurements named probe/<name>
+    arrays.safetensors   features (N, D), labels (N,); optional projections (N, P), logits (N, K), domains (N,),
+                         split (N,), head_weight (K, D), head_bias (K,), and measurements named probe/<name>
     manifest.json        {"format": "tailgeom-artifact/1", "classes": [...], "domains": [...], "splits": [...],
                           "held_out": ..., "train_counts": [[...]], "shot_thresholds": {...}, "sample_ids": [...]}
 
@@ -49,6 +49,8 @@ class Artifact:
         sample_ids: N names of the samples, or empty.
         probes: measurements that needed the live model, by name.
         provenance: what made the artifact (model, configuration, versions, seeds).
+        projections: ``(N, P)`` projected embeddings that a contrastive loss saw, where a projector follows the
+            features; or None.
     """
 
     features: NDArray[Any]
@@ -67,6 +69,7 @@ class Artifact:
     sample_ids: tuple[str, ...] = ()
     probes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    projections: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         zeros = np.zeros(len(self.labels), dtype=np.int64)
@@ -139,6 +142,7 @@ class Artifact:
             features=self.features[index],
             labels=self.labels[index],
             logits=None if self.logits is None else self.logits[index],
+            projections=None if self.projections is None else self.projections[index],
             domains=self.domains[index],
             split=self.split[index],
             sample_ids=tuple(self.sample_ids[i] for i in index) if self.sample_ids else (),

@@ -1,7 +1,6 @@
 """Learned against optimal: how far class means are from where a theory says they should sit."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,18 +8,21 @@ from numpy.typing import ArrayLike, NDArray
 from geometry.alignment import cosines, gram_error, kernel_alignment, procrustes, relative_error
 from geometry.artifact import Artifact
 from geometry.class_vectors import LearnedVectors, learned_vectors
+from geometry.collapse.minority import minority_classes
+from geometry.collapse.ranks import gram_ranks
 from geometry.errors import DataError, UsageError
-from geometry.frames import orthogonal_frame, seli_classifiers, seli_embeddings, simplex_etf
 from geometry.intervals import Interval, reflected_interval
-from geometry.optimum.solve import Optimum, matrix_rank, solve
-from geometry.pair_angles import Block, PairAngle, angle_blocks, pair_angles
+from geometry.optimum.resolution import matrix_rank
+from geometry.pair_angles import AngleTable, Block, PairAngle, angle_table
 
 Array = NDArray[np.float64]
 GREATEST_ERROR = 2**0.5  # of two positive semidefinite matrices: their inner product is not negative
 SUMMARY_HEADER = (
     "of", "target", "centre", "split", "classes", "samples", "gram_error", "low", "high", "relative_error",
-    "alignment", "procrustes", "angle_rms", "dimension", "target_rank",
+    "alignment", "procrustes", "angle_rms", "dimension", "target_rank", "effective_rank", "target_effective_rank",
 )  # fmt: skip
+BLOCK_HEADER = ("of", "target", "block", "pairs", "angle_mean", "angle_rms", "relative_error", "low", "high")
+MOST_PAIRS = 2_000  # of the angle table; beyond, the matrices of cosines have the rest
 PAIR_HEADER = ("of", "target", "first", "second", "learned", "optimal", "residual", "group")
 
 
@@ -29,7 +31,7 @@ class Comparison:
     """Learned class vectors against a target, both centred alike (or not), both scaled to unit length.
 
     Attributes:
-        of: ``features``, ``predictions`` or ``head``.
+        of: ``features``, ``projections``, ``predictions`` or ``head``.
         target: name of the target.
         centre: class vectors minus their balanced mean, on both sides, before scaling.
         split: samples used; None for the head.
@@ -45,12 +47,17 @@ class Comparison:
         procrustes: ``min_{a,Q} ||a X Q - X*||_F / ||X*||_F`` in [0, 1] over scale and rotation, ``X X^T = G``.
         learned_coordinates: ``(P, P)`` a X Q.
         optimal_coordinates: ``(P, P)`` X*.
-        pairs: angle table, largest absolute residual first.
-        blocks: residuals of all pairs, then of each pair of shot groups.
+        pairs: angle table, largest absolute residual first: its first 2,000 rows, which is all of it up to 63 classes.
+        blocks: errors of all pairs, then of each pair of groups: majority and minority on their own.
         samples: N used.
         dimension: dimension D of the learned vectors.
         target_rank: dimension that the target needs.
         notes: what a reader must know, in sentences.
+        source: of the target: a paper, or ours.
+        groups: ``many``, ``medium`` or ``few`` for each of the P classes; None where all have one training count.
+        grouping: where these come from.
+        effective_rank: of the learned class vectors, exp of the entropy of their singular values.
+        target_effective_rank: of the target's.
     """
 
     of: str
@@ -73,6 +80,11 @@ class Comparison:
     dimension: int
     target_rank: int
     notes: tuple[str, ...]
+    source: str
+    groups: tuple[str, ...] | None
+    grouping: str
+    effective_rank: float
+    target_effective_rank: float
 
     def summary(self) -> tuple[object, ...]:
         """One row under ``SUMMARY_HEADER``."""
@@ -80,7 +92,7 @@ class Comparison:
         return (
             self.of, self.target, self.centre, self.split, len(self.classes), self.samples, error.estimate, error.low,
             error.high, self.relative_error, self.alignment, self.procrustes, self.blocks[0].rms, self.dimension,
-            self.target_rank,
+            self.target_rank, self.effective_rank, self.target_effective_rank,
         )  # fmt: skip
 
     def rows(self) -> list[tuple[object, ...]]:
@@ -89,6 +101,15 @@ class Comparison:
             (self.of, self.target, pair.first, pair.second, pair.learned, pair.optimal, pair.residual, pair.group)
             for pair in self.pairs
         ]
+
+    def block_rows(self) -> list[tuple[object, ...]]:
+        """One row per kind of pairs, under ``BLOCK_HEADER``."""
+        rows: list[tuple[object, ...]] = []
+        for block in self.blocks:
+            error = block.relative_error
+            found = (block.group, block.pairs, block.mean, block.rms, error.estimate, error.low, error.high)
+            rows.append((self.of, self.target, *found))
+        return rows
 
 
 def compare(
@@ -109,7 +130,7 @@ def compare(
         artifact: the representation.
         target: ``(K, K)`` Gram matrix of any scale; NaN rows and columns where it says nothing about a class.
         name: what to call the target.
-        of: ``features``, ``predictions`` or ``head``.
+        of: ``features``, ``projections``, ``predictions`` or ``head``.
         centre: subtract the balanced mean of the class vectors, from the target's as well.
         split: which samples; the training split by default.
         resamples: bootstrap redraws.
@@ -118,7 +139,7 @@ def compare(
 
     Raises:
         UsageError: unknown ``of`` or split, or a target of the wrong shape.
-        DataError: logits or head missing, or fewer than two classes to compare.
+        DataError: projections, logits or head missing, or fewer than two classes to compare.
     """
     defined = np.isfinite(np.diag(_checked(target, artifact.num_classes)))
     learned = learned_vectors(
@@ -127,7 +148,9 @@ def compare(
     return against(learned, target, name=name, level=level)
 
 
-def against(learned: LearnedVectors, target: ArrayLike, *, name: str = "target", level: float = 0.95) -> Comparison:
+def against(
+    learned: LearnedVectors, target: ArrayLike, *, name: str = "target", source: str = "", level: float = 0.95
+) -> Comparison:
     """Hold class vectors already computed against one more target (see :func:`compare`)."""
     artifact = learned.artifact
     whole = _checked(target, artifact.num_classes)
@@ -138,12 +161,13 @@ def against(learned: LearnedVectors, target: ArrayLike, *, name: str = "target",
     known = np.isfinite(np.diag(optimal)) & np.isfinite(np.diag(learned.gram))
     if known.sum() < 2:
         raise DataError("Expected at least two classes with a direction of their own to compare; fewer have one.")
-    block = np.ix_(known, known)
-    gram, optimal, classes = learned.gram[block], optimal[block], at[known]
+    gram, optimal, classes = learned.gram[np.ix_(known, known)], optimal[np.ix_(known, known)], at[known]
     residual, mine, goal = procrustes(gram, optimal)
     names = artifact.class_names
-    shots = None if artifact.shots is None else tuple(artifact.shots[k] for k in classes)
-    pairs = pair_angles(gram, optimal, tuple(names[k] for k in classes), shots)
+    groups, grouping = class_groups(artifact, classes)
+    table = angle_table(gram, optimal, tuple(names[k] for k in classes), groups)
+    first, second = np.triu_indices(len(known), 1)
+    draws = learned.draws if known.all() else learned.draws[:, known[first] & known[second]]
     left_out = tuple(n for k, n in enumerate(names) if k not in set(classes.tolist()))
     rank = matrix_rank(optimal)
     return Comparison(
@@ -151,110 +175,43 @@ def against(learned: LearnedVectors, target: ArrayLike, *, name: str = "target",
         target=name,
         centre=learned.centre,
         split=learned.split,
-        classes=tuple(names[k] for k in classes),
+        classes=table.names,
         left_out=left_out,
         learned=gram,
         optimal=optimal,
-        gram_error=_error_interval(learned, block, gram, optimal, level),
+        gram_error=_error_interval(learned, table, draws, gram_error(gram, optimal), level),
         relative_error=relative_error(gram, optimal),
         alignment=kernel_alignment(gram, optimal),
         procrustes=residual,
         learned_coordinates=mine,
         optimal_coordinates=goal,
-        pairs=pairs,
-        blocks=angle_blocks(pairs),
+        pairs=table.pairs(MOST_PAIRS),
+        blocks=table.blocks(draws, samples=learned.samples, level=level),
         samples=learned.samples,
         dimension=learned.dimension,
         target_rank=rank,
         notes=_notes(learned, left_out, rank),
+        source=source,
+        groups=groups,
+        grouping=grouping,
+        effective_rank=learned.effective_rank,
+        target_effective_rank=float(gram_ranks(optimal)[0]),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class TheoryFit:
-    """Learned class vectors against every theory.
+def class_groups(artifact: Artifact, classes: NDArray[np.intp]) -> tuple[tuple[str, ...] | None, str]:
+    """Majority and minority among these classes: the shot groups, or else the two halves by training count.
 
-    Attributes:
-        optimum: the contrastive program's optimum for the classes with training samples.
-        classes: names of those classes.
-        comparisons: one per representation and target.
+    Returns:
+        A group for each class (None where the classes cannot be halved: equal counts, or two classes), and the rule.
     """
-
-    optimum: Optimum
-    classes: tuple[str, ...]
-    comparisons: tuple[Comparison, ...]
-
-    def best(self, of: str = "features") -> Comparison:
-        """The target with the least Gram error.
-
-        Raises:
-            UsageError: ``of`` was not compared.
-        """
-        fits = [comparison for comparison in self.comparisons if comparison.of == of]
-        if not fits:
-            raise UsageError(f"No comparison of {of!r} was made.")
-        return min(fits, key=lambda comparison: comparison.gram_error.estimate)
-
-    def rows(self) -> list[tuple[object, ...]]:
-        """One row per comparison, under ``SUMMARY_HEADER``."""
-        return [comparison.summary() for comparison in self.comparisons]
-
-
-def compare_to_optimum(
-    artifact: Artifact,
-    *,
-    tau: float = 1.0,
-    q: float = 1.0,
-    method: str = "auto",
-    of: tuple[str, ...] | None = None,
-    centre: bool = True,
-    split: str | None = None,
-    resamples: int = 200,
-    level: float = 0.95,
-    seed: int = 0,
-) -> TheoryFit:
-    """Compare class vectors with the contrastive optimum, the simplex ETF and the SELI geometry of cross-entropy.
-
-    Targets are made for the classes that have training samples, from their training counts, and each is centred as
-    the learned vectors are; the orthogonal frame joins when they are not (centred, it is the ETF).
-
-    Args:
-        artifact: the representation.
-        tau: temperature of the contrastive program.
-        q: weight of its negatives.
-        method: its solver.
-        of: representations; features, and predictions when there are logits, by default.
-        centre: subtract the balanced mean of the class vectors.
-        split: which samples; the training split by default.
-        resamples: bootstrap redraws.
-        level: nominal coverage of the intervals.
-        seed: of the bootstrap.
-
-    Raises:
-        DataError: fewer than two classes have training samples, or a part is missing.
-        UsageError: unknown representation, split or settings.
-    """
-    counts = artifact.class_counts
-    trained = counts > 0
-    if trained.sum() < 2:
-        raise DataError(f"Expected at least two classes with training samples, got {int(trained.sum())}.")
-    optimum = solve(counts[trained], tau=tau, q=q, method=method)
-    fits = []
-    for part in of or (("features",) if artifact.logits is None else ("features", "predictions")):
-        seli = seli_classifiers if part == "head" else seli_embeddings
-        targets = {
-            "optimum": optimum.gram,
-            "etf": simplex_etf(int(trained.sum())),
-            "seli classifiers" if part == "head" else "seli embeddings": seli(counts[trained]),
-        }
-        if not centre:
-            targets["orthogonal frame"] = orthogonal_frame(int(trained.sum()))
-        learned = learned_vectors(
-            artifact, of=part, among=trained, centre=centre, split=split, resamples=resamples, seed=seed
-        )
-        fits += [against(learned, _among(gram, trained), name=name, level=level) for name, gram in targets.items()]
-    names = tuple(name for name, seen in zip(artifact.class_names, trained, strict=True) if seen)
-    return TheoryFit(optimum, names, tuple(fits))
+    if artifact.shots is not None:
+        return tuple(artifact.shots[k] for k in classes), "shot groups"
+    counts = artifact.class_counts[classes]
+    few = set(minority_classes(counts).classes)
+    if len(few) == len(counts) or counts.min() == counts.max():
+        return None, "none: the classes cannot be told apart by their training counts"
+    return tuple("few" if k in few else "many" for k in range(len(counts))), "halves by training count"
 
 
 def _checked(target: ArrayLike, num_classes: int) -> Array:
@@ -268,21 +225,17 @@ def _checked(target: ArrayLike, num_classes: int) -> Array:
     return gram
 
 
-def _among(gram: Array, mask: NDArray[np.bool_]) -> Array:
-    """``(K, K)`` NaN with ``gram`` at the rows and columns of the mask."""
-    whole = np.full((len(mask), len(mask)), np.nan)
-    whole[np.ix_(mask, mask)] = gram
-    return whole
-
-
 def _error_interval(
-    learned: LearnedVectors, block: tuple[NDArray[Any], ...], gram: Array, optimal: Array, level: float
+    learned: LearnedVectors, table: AngleTable, draws: Array, estimate: float, level: float
 ) -> Interval:
-    estimate = gram_error(gram, optimal)
     if learned.of == "head":
         return Interval(estimate, np.nan, np.nan, level, 0, "no interval: a head has no samples")
-    draws = [gram_error(draw[block], optimal) for draw in learned.draws]
-    return reflected_interval(estimate, draws, n=learned.samples, level=level, low=0.0, high=GREATEST_ERROR)
+    # From the pairs alone: || G/||G|| - G*/||G*|| ||^2 = 2 - 2 <G, G*> / (||G|| ||G*||), with ones on both diagonals.
+    size, optimal = len(table.names), table.optimal
+    inner = size + 2.0 * (draws @ optimal)
+    lengths = np.sqrt((size + 2.0 * np.einsum("bp,bp->b", draws, draws)) * (size + 2.0 * float(optimal @ optimal)))
+    errors = np.sqrt(np.maximum(2.0 - 2.0 * inner / lengths, 0.0))
+    return reflected_interval(estimate, errors, n=learned.samples, level=level, low=0.0, high=GREATEST_ERROR)
 
 
 def _notes(learned: LearnedVectors, left_out: tuple[str, ...], rank: int) -> tuple[str, ...]:

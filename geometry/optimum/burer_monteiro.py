@@ -1,6 +1,8 @@
 """The program on the factor G = V V^T (Burer and Monteiro 2003), by Riemannian trust-region Newton-CG."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +32,10 @@ class FactorAnswer:
     residual: float
 
 
-class _Point:
-    """The factor problem at V: value, gradient and Hessian products, in units of F.
+class FactorPoint:
+    """The factor problem at V ``(C, d)``: value, gradient and Hessian products, in units of F.
 
-    A column beyond the m-th is private: each row has one entry of its own there, that meets no other row and serves
+    A column beyond the C-th is private: each row has one entry of its own there, that meets no other row and serves
     only to make the row of length one, so that what is shared may be shorter.
     """
 
@@ -44,7 +46,7 @@ class _Point:
         self.value = program.value(self.gram) / program.unit
         forces = program.forces(self.gram) / program.unit
         self.slack, self.multipliers = dual_slack(forces, self.gram)
-        self.scale = forces.sum(axis=1, keepdims=True) + np.finfo(np.float64).tiny
+        self.scale = np.abs(forces).sum(axis=1, keepdims=True) + np.finfo(np.float64).tiny
         self.gradient = self.tangent(2.0 * self._times(self.slack, factor))
         self.residual = float(np.sqrt((self.gradient**2 / self.scale).sum() / self.scale.sum()))
 
@@ -56,10 +58,14 @@ class _Point:
         """Riemannian Hessian times the tangent ``move``: the derivative of 2 S V, projected."""
         size = len(move)
         change = move[:, :size] @ self.factor[:, :size].T
-        forces = self.program.force_changes(self.gram, change + change.T) / self.program.unit
+        forces = self._force_operator(change + change.T) / self.program.unit
         pulled = np.zeros_like(move)
         pulled[:, :size] = forces @ self.factor[:, :size]
         return self.tangent(2.0 * (pulled + self._times(self.slack, move)))
+
+    @cached_property
+    def _force_operator(self) -> Callable[[Array], Array]:
+        return self.program.force_operator(self.gram)
 
     def _times(self, slack: Array, rows: Array) -> Array:
         """S times the shared columns, and diag(lambda) times the private one."""
@@ -79,7 +85,7 @@ def solve_factor(program: Program, start: Array, *, max_steps: int = 300) -> Fac
         start: ``(C, C)`` Gram matrix: the simplex ETF, or another solver's answer to refine.
         max_steps: most Newton steps tried.
     """
-    return _minimise(_Point(program, unit_factor(start)), max_steps)
+    return _answer(*minimise(FactorPoint(program, unit_factor(start)), max_steps))
 
 
 def solve_reduced(program: GroupProgram, *, max_steps: int = 300) -> FactorAnswer:
@@ -89,16 +95,24 @@ def solve_reduced(program: GroupProgram, *, max_steps: int = 300) -> FactorAnswe
         program: the program reduced to groups of equal proportion.
         max_steps: most Newton steps tried.
     """
-    answer = _minimise(_Point(program, program.start()), max_steps)
+    answer = _answer(*minimise(FactorPoint(program, program.start()), max_steps))
     return FactorAnswer(program.gram(answer.gram), answer.steps, answer.residual)
 
 
-def _minimise(point: _Point, max_steps: int) -> FactorAnswer:
+def _answer(point: FactorPoint, steps: int) -> FactorAnswer:
+    return FactorAnswer(point.gram, steps, point.residual)
+
+
+def minimise(point: FactorPoint, max_steps: int) -> tuple[FactorPoint, int]:
+    """A stationary point of the factor problem, to rounding error, and the Newton steps tried.
+
+    Any number of columns will do; with fewer than the rank of the optimum it may be a local minimum.
+    """
     program, radius, steps = point.program, 1.0, 0
     predicted = np.inf
     while steps < max_steps and predicted > NOISE * abs(point.value):
         move, predicted, on_boundary = _trust_region_step(point, radius)
-        trial, steps = _Point(program, unit_rows(point.factor + move)), steps + 1
+        trial, steps = FactorPoint(program, unit_rows(point.factor + move)), steps + 1
         ratio = (point.value - trial.value) / predicted if predicted > 0.0 else 0.0
         radius *= 0.25 if ratio < 0.25 else 2.0 if ratio > 0.75 and on_boundary else 1.0
         point = trial if ratio > 0.1 else point
@@ -107,12 +121,12 @@ def _minimise(point: _Point, max_steps: int) -> FactorAnswer:
     best, floor, idle = point, 4.0 * EPS * (1.0 + 2.0 / program.tau), 0
     while idle < PATIENCE and steps < max_steps and best.residual > floor:
         move, _, _ = _trust_region_step(point, 1.0)
-        point, steps = _Point(program, unit_rows(point.factor + move)), steps + 1
+        point, steps = FactorPoint(program, unit_rows(point.factor + move)), steps + 1
         best, idle = (point, 0) if point.residual < best.residual else (best, idle + 1)
-    return FactorAnswer(best.gram, steps, best.residual)
+    return best, steps
 
 
-def _trust_region_step(point: _Point, radius: float, max_products: int = 200) -> tuple[Array, float, bool]:
+def _trust_region_step(point: FactorPoint, radius: float, max_products: int = 200) -> tuple[Array, float, bool]:
     """Minimise the quadratic model within ``radius`` by preconditioned conjugate gradients (Steihaug 1983).
 
     Returns:

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.errors import DataError, TailgeomError
-from geometry.optimum.kinks import hinge_forces
-from geometry.optimum.loss_family import Hinge
+from geometry.optimum.kinks import kinked_forces
 from geometry.optimum.program import Program
 
 Array = NDArray[np.float64]
@@ -39,7 +38,7 @@ class Certificate:
             psi has no floor (log-mean-exp, linear) or collisions add a constant to F, the gap is relative to
             ``tau sum_ij Gamma_ij`` instead: for supcon at low temperature the geometry moves only the last digits of F.
         bound: which bound is the best, ``uniform`` (d = 1), ``multipliers`` (d = lambda), ``negative part``, or
-            for the hinge ``dual`` (the multipliers of the dual program).
+            for a kinked loss ``dual`` (the multipliers of the dual program).
         slack_eigenvalue: smallest eigenvalue of S over its largest one in modulus; below zero by more than rounding,
             G is not optimal.
         complementarity: ``||S G||_F / (||S||_F ||G||_F)``, zero at a stationary point.
@@ -95,8 +94,8 @@ def certify(program: Program, gram: Array) -> Certificate:
     unit = program.unit_at(gram) or 1.0
     dual: Array | None = None
     excess = 0.0
-    if isinstance(program.loss, Hinge):
-        forces, dual, excess = hinge_forces(program, gram)
+    if program.loss.kinked:
+        forces, dual, excess = kinked_forces(program, gram)
         forces, dual, excess = forces / unit, dual / unit, excess / unit
     else:
         forces = program.forces(gram) / unit

@@ -33,11 +33,12 @@ class LossCheck:
 def check_loss(loss: Loss, tau: float, *, samples: int = 64, seed: int = 0) -> LossCheck:
     """Sample E psi over the range ``-2/tau <= t <= 0`` and warn of what the theory needs and the loss lacks.
 
-    Without convexity the program is not convex and the certificate proves nothing; without monotonicity samples need
-    not collapse to their class means (theory: Jensen's inequality, and |f| <= 1).
+    Convexity makes class means as good as samples (Jensen's inequality given the classes), the program convex and its
+    certificate a proof. Monotonicity makes a positive pair best when it coincides, at cosine one: without it the
+    certificate still holds for the program, but the loss may be less than the program's optimum.
 
     Raises:
-        UsageError: the derivatives are wrong, so that no solver can work.
+        UsageError: the derivatives, or the tail means of a kinked loss, are wrong, so that no solver can work.
     """
     rng = np.random.default_rng(seed)
     first, second = (-2.0 / tau * rng.random((samples, 3)) for _ in range(2))
@@ -54,13 +55,27 @@ def check_loss(loss: Loss, tau: float, *, samples: int = 64, seed: int = 0) -> L
     )
     if not result.consistent:
         raise UsageError(f"The derivatives that the loss {loss.name!r} gives are not those of its value; correct them.")
+    if loss.kinked and not _tails_agree(loss, first, masses):
+        raise UsageError(f"The tail means that the loss {loss.name!r} gives do not sum to its value; correct them.")
     for holds, name, loses in (
-        (result.convex, "convex", "the certificate proves nothing"),
-        (result.non_decreasing, "non-decreasing", "samples need not collapse to their class means"),
+        (result.convex, "convex", "the certificate proves nothing and samples need not collapse to their class means"),
+        (
+            result.non_decreasing,
+            "non-decreasing",
+            "positives need not align, samples need not collapse to their class means, and an encoder may do better "
+            "than the optimum of the program",
+        ),
     ):
         if not holds:
             warnings.warn(f"The loss {loss.name!r} is not {name} at tau={tau}, so {loses}.", LossWarning, stacklevel=2)
     return result
+
+
+def _tails_agree(loss: Loss, exponents: np.ndarray, masses: np.ndarray) -> bool:
+    """Whether the tail means of a kinked loss, exact where they are made, are E psi there."""
+    pairs = list(zip(exponents, masses, strict=True))
+    summed = [loss.tail_means(t, mass).value(t, mass) for t, mass in pairs]
+    return bool(np.allclose(summed, loss.expectation(exponents, masses), rtol=1e-9, atol=1e-12))
 
 
 def _derivatives_agree(loss: Loss, t: np.ndarray, move: np.ndarray, masses: np.ndarray) -> bool:

@@ -7,9 +7,14 @@ any g > 0 and feasible G with these equations are globally optimal. With ``p_i w
     kappa'(t_ij) = tau g_i g_j / W_ij ,  W_ij = (Q/2) (p_i w_ij / D_i + p_j w_ji / D_j) ,  G_ij = 1 + tau t_ij
 
 where D_i = 1 for separable losses, and ``D_i = a + Q sum_j w_ij e^{t_ij}`` are C more unknowns for the log losses.
-Newton's method follows the proportions ``p(s) ~ p^s`` from s = 0, where G is the simplex ETF, to s = 1. Where the
-second smallest eigenvalue of G reaches zero on the way, classes collapse and the factorisation ends. Classes of equal
-proportion share their unknowns.
+Newton's method follows the proportions ``p(s) ~ p^s`` from s = 0, where G is the simplex ETF, to s = 1. Classes of
+equal proportion share their unknowns. Every quantity is a product, so rare classes keep their digits at any ratio.
+
+* Where the cosine within a group of equal proportion reaches 1 the group becomes one vector, whose g is the sum of its
+  members'; the equations then go on for the vectors that are left. Collapse stays optimal while the members are
+  pressed together at least as hard as they repel, ``g^2 >= n^2 Gamma`` for n members and the force Gamma on two.
+* Where the second smallest eigenvalue of G reaches zero otherwise, the factorisation ends.
+* For k negatives of a log loss, W is the one of the limit of many times a factor, corrected until the forces are exact.
 """
 
 from dataclasses import dataclass
@@ -18,12 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.errors import TailgeomError, UsageError
+from geometry.optimum.force_equations import ForceEquations
 from geometry.optimum.groups import GroupProgram
 from geometry.optimum.loss_family import LogLoss
 from geometry.optimum.mean_loss import MeanLoss
+from geometry.optimum.program import Program
 
 Array = NDArray[np.float64]
 
+TOUCHING = 1e-14  # 1 minus the cosine within a group that counts as zero
+STRICT = 1e-8  # relative excess of the pressure on collapsed classes over their repulsion below which it may be none
+CORRECTIONS = 100  # of the forces of k negatives, at the end of the path
+RATE = 0.8  # a correction shrinks the next one by at least this, or the limit of many negatives is no guide
+NOISE = 1e-11  # relative size of a correction that rounding makes
 FLAT = 1e-11  # second smallest eigenvalue of G, relative to the largest, that counts as zero
 LEAST_STEP = 1e-3
 LEAST_FLAT_STEP = 0.05  # a path whose G(s) is indefinite after a longer step is tried again with a shorter one
@@ -37,183 +49,208 @@ class CollapseError(TailgeomError):
 
 @dataclass(frozen=True, eq=False)
 class ForceAnswer:
-    """An uncollapsed stationary point, to be certified.
+    """A stationary point whose forces factorise, to be certified.
 
     Attributes:
-        gram: ``(C, C)`` G, positive semidefinite of rank C - 1 up to rounding.
-        forces: ``(C,)`` g, in no particular unit.
+        gram: ``(C, C)`` G, positive semidefinite up to rounding.
+        forces: ``(C,)`` g, in no particular unit; a collapsed group's is shared equally among its members.
         steps: Newton steps.
+        distinct: number of distinct class vectors, known from the equations and not from rounded cosines; G has one
+            rank less.
+        unresolved: ``(C,)`` classes whose cosine with their like is 1 to double precision, though nothing presses them
+            together for good: they may be apart by less than can be told.
+        angle_error: the last relative change of the unknowns, times 2 tau: about the error of the cosines.
     """
 
     gram: Array
     forces: Array
     steps: int
+    distinct: int
+    unresolved: NDArray[np.bool_]
+    angle_error: float
 
 
-def solve_forces(program: GroupProgram, *, max_steps: int = 200) -> ForceAnswer:
+def solve_forces(program: GroupProgram, *, max_steps: int = 400) -> ForceAnswer:
     """Follow the force factorisation from equal proportions to those of the program.
 
     Raises:
-        UsageError: the loss has no such equations (finite k of a log loss, linear, hinge).
-        CollapseError: the class vectors lose a dimension on the way, or Newton's method does not get through.
+        UsageError: the loss has no such equations (linear, hinge, one of your own without ``inverse_slope``).
+        CollapseError: the class vectors lose a dimension on the way in which no group of equal classes collapses, or
+            Newton's method does not get through.
     """
     loss = program.full.loss
-    if not isinstance(loss, MeanLoss) or not (loss.separable or (isinstance(loss, LogLoss) and loss.negatives is None)):
+    if not isinstance(loss, MeanLoss) or not (loss.separable or isinstance(loss, LogLoss)):
         raise UsageError(
-            f"Forces factorise in closed form for separable losses and the limit of many negatives, not for {loss!r}; "
-            "take the method reduced or burer-monteiro."
+            f"Forces factorise in closed form for separable and log losses, not for {loss!r}; take the method reduced "
+            "or burer-monteiro."
         )
     loss.inverse_slope(np.ones(1))  # refuses a loss that has none
-    logs = np.log(program.shares / program.sizes)
-    done, step, steps = 0.0, 0.25, 0
-    unknowns = _equations(program, loss, 0.0 * logs).start()
-    if not np.isfinite(unknowns).all():
-        raise CollapseError("At the simplex ETF no forces act on the class vectors, so they do not factorise.")
-    slope = np.zeros_like(unknowns)
-    while done < 1.0:
-        if steps >= max_steps or step < LEAST_STEP:
-            raise CollapseError(f"Newton's method on the force factorisation stops at proportions p^s, s = {done:.3f}.")
-        target = min(1.0, done + step)
-        equations = _equations(program, loss, target * logs)
-        found, used = _newton(equations, unknowns + (target - done) * slope, CONVERGED if target == 1.0 else ROUGH)
-        steps += used
+    path = _Path(program, loss)
+    while path.done < 1.0:
+        path.advance(max_steps)
+    return path.answer()
+
+
+class _Path:
+    """Where on the path of proportions p^s the unknowns are known, and how they got there."""
+
+    def __init__(self, program: GroupProgram, loss: MeanLoss) -> None:
+        self.program, self.loss = program, loss
+        self.logs = np.log(program.shares / program.sizes)
+        self.merged = np.zeros(program.num_groups, dtype=np.bool_)
+        self.factors = np.zeros((program.num_groups, program.num_groups))
+        self.done, self.step, self.steps, self.change = 0.0, 0.25, 0, np.inf
+        self.equations = self._at(0.0)
+        self.unknowns = self.equations.start()
+        if not np.isfinite(self.unknowns).all():
+            raise CollapseError("At the simplex ETF no forces act on the class vectors, so they do not factorise.")
+        self.slope = np.zeros_like(self.unknowns)
+        self.exact = loss.separable or loss.negatives is None
+        if not self.exact:
+            self._correct(self.equations, self.unknowns)
+
+    def advance(self, max_steps: int) -> None:
+        """One step ahead, one collapse, or a shorter step to try."""
+        if self.steps >= max_steps or self.step < LEAST_STEP:
+            raise CollapseError(f"Newton's method on the force factorisation stops at p^s, s = {self.done:.3f}.")
+        target = min(1.0, self.done + self.step)
+        last = target == 1.0
+        ahead = self.unknowns + (target - self.done) * self.slope
+        before = self.factors
+        equations, found, used = self._solve(target, ahead, last=last)
+        self.steps += used
         if found is None:
-            step = (target - done) / 2.0
-            continue
-        if _is_flat(program, equations.cosines(found), FLAT if target == 1.0 else -(ROUGH**2)):
-            if target - done <= LEAST_FLAT_STEP:
+            self.factors, self.step = before, (target - self.done) / 2.0
+            return
+        cosines = equations.cosines(found)
+        tight = (1.0 - np.diag(cosines) <= (TOUCHING if last else 0.0)) & (self.program.sizes > 1) & ~self.merged
+        if tight.any() or _is_flat(equations.vectors, cosines, FLAT if last else -(ROUGH**2)):
+            self.factors = before
+            if target - self.done > LEAST_FLAT_STEP:
+                self.step = (target - self.done) / 2.0
+            elif tight.any():
+                self._merge(tight)
+            else:
                 raise CollapseError(
                     f"The class vectors lose a dimension at about proportions p^{target:.2f}, so forces do not "
                     "factorise; take the method reduced or burer-monteiro."
                 )
-            step = (target - done) / 2.0
-            continue
-        slope = (found - unknowns) / (target - done)
-        unknowns, done, step = found, target, step * (2.0 if used <= 5 else 1.0)
-    means = _means(program, equations.cosines(unknowns))
-    g = np.exp(unknowns[: program.num_groups])
-    return ForceAnswer(program.gram(means), g[program.members], steps)
+            return
+        self.slope = (found - self.unknowns) / (target - self.done)
+        self.unknowns, self.done, self.equations = found, target, equations
+        self.step *= 2.0 if used <= 5 else 1.0
+
+    def answer(self) -> ForceAnswer:
+        """The answer at the end of the path.
+
+        Raises:
+            CollapseError: a group that collapsed on the way would come apart again.
+        """
+        program, equations = self.program, self.equations
+        g = np.exp(self.unknowns[: program.num_groups])
+        pressure = equations.pressure(self.unknowns)
+        if (pressure[self.merged] < -STRICT).any():
+            raise CollapseError("Classes that collapse along the path of proportions do not stay collapsed.")
+        doubtful = self.merged & (np.abs(pressure) <= STRICT)
+        return ForceAnswer(
+            gram=program.gram(self._means(equations.cosines(self.unknowns))),
+            forces=(g / np.where(self.merged, program.sizes, 1.0))[program.members],
+            steps=self.steps,
+            distinct=int(equations.vectors.sum()),
+            unresolved=doubtful[program.members],
+            angle_error=2.0 * program.tau * self.change,
+        )
+
+    def _solve(self, target: float, ahead: Array, *, last: bool) -> tuple[ForceEquations, Array | None, int]:
+        """Newton's method at p^target; for k negatives again after each correction of the forces."""
+        equations = self._at(target)
+        tolerance = CONVERGED if last else ROUGH
+        found, used, self.change = _newton(equations, ahead, tolerance)
+        if self.exact or found is None:
+            return equations, found, used
+        size = np.inf
+        for _ in range(CORRECTIONS if last else 2):
+            correction = self._correct(equations, found)
+            if not correction < (RATE if last else 2.0) * size and correction > NOISE:
+                return equations, None, used
+            equations, size = self._at(target), correction
+            found, more, self.change = _newton(equations, found, tolerance)
+            used += more
+            if found is None or correction < NOISE:
+                break
+        self.change = max(self.change, size * RATE / (1.0 - RATE))
+        return equations, found if found is None or not last or size < NOISE else None, used
+
+    def _correct(self, equations: ForceEquations, unknowns: Array) -> float:
+        """Set the factors so that the forces at these cosines are those of k negatives; their largest change."""
+        program, cosines = self.program, equations.cosines(unknowns)
+        each = equations.proportions[program.members]
+        full = Program(each / each.sum(), self.loss, program.tau, program.full.collisions)
+        multiples = np.where(self.merged, 1.0, 1.0 / program.sizes)
+        # Between group means; the same per pair of vectors, of which a collapsed group is one.
+        exact = GroupProgram(full, program.members).forces(self._means(cosines)) * np.outer(multiples, multiples)
+        with np.errstate(all="ignore"):
+            change = np.log(exact) - np.log(equations.forces(unknowns))
+        change[np.diag_indices_from(change)] = np.where(program.sizes == 1, 0.0, np.diag(change))
+        self.factors = self.factors + change
+        return float(np.abs(change).max())
+
+    def _merge(self, tight: NDArray[np.bool_]) -> None:
+        """The groups become one vector each, with the force of all their members."""
+        groups = self.program.num_groups
+        self.unknowns = self.unknowns.copy()
+        self.unknowns[:groups] += np.where(tight, np.log(self.program.sizes), 0.0)
+        self.merged = self.merged | tight
+        self.slope = np.zeros_like(self.unknowns)
+        self.factors = np.where(np.diag(tight), 0.0, self.factors)
+        self.equations = self._at(self.done)
+
+    def _at(self, done: float) -> ForceEquations:
+        weights = np.exp(done * self.logs - (done * self.logs).max())
+        program = self.program
+        proportions = weights / (program.sizes @ weights)
+        return ForceEquations(
+            self.loss, program.tau, program.sizes, proportions, program.full.collisions, self.merged, self.factors
+        )
+
+    def _means(self, cosines: Array) -> Array:
+        """``(m, m)`` Gram matrix of the group means, of length 1 where a group is one vector."""
+        return _means(np.where(self.merged, 1.0, self.program.sizes), cosines)
 
 
-def _newton(equations: "_Equations", unknowns: Array, tolerance: float, most: int = 12) -> tuple[Array | None, int]:
-    """Newton's method from near the solution; None where it does not contract."""
+def _newton(
+    equations: ForceEquations, unknowns: Array, tolerance: float, most: int = 12
+) -> tuple[Array | None, int, float]:
+    """Newton's method from near the solution, its steps and last change; None where it does not contract."""
     size = np.inf
     with np.errstate(all="ignore"):
         for used in range(1, most + 1):
             try:
                 move = equations.newton_step(unknowns)
             except np.linalg.LinAlgError:
-                return None, used
+                return None, used, np.inf
             change = float(np.abs(move).max())
             # Below 1e-8 quadratic convergence has reached rounding error, whatever its size.
             if size < 1e-8 and change > size / 4.0:
-                return unknowns, used
+                return unknowns, used, change
             if not np.isfinite(change) or change > 2.0 * size or change > 20.0:
-                return None, used
+                return None, used, np.inf
             unknowns, size = unknowns + move, change
             if change < tolerance:
-                return unknowns, used
-    return None, most
+                return unknowns, used, change
+    return None, most, np.inf
 
 
-def _means(program: GroupProgram, cosines: Array) -> Array:
-    """``(m, m)`` Gram matrix of the group means."""
+def _means(vectors: Array, cosines: Array) -> Array:
+    """``(m, m)`` Gram matrix of the means of m groups of so many vectors."""
     means = cosines.copy()
-    np.fill_diagonal(means, (1.0 + (program.sizes - 1.0) * np.diag(cosines)) / program.sizes)
-    means[np.diag_indices_from(means)] = np.where(program.sizes > 1, np.diag(means), 1.0)
+    own = np.where(vectors > 1, (1.0 + (vectors - 1.0) * np.diag(cosines)) / vectors, 1.0)
+    np.fill_diagonal(means, own)
     return means
 
 
-def _is_flat(program: GroupProgram, cosines: Array, tolerance: float) -> bool:
-    """Whether G has a second eigenvalue (besides that of the balance) at most ``tolerance``, relative to its size."""
-    roots = np.sqrt(program.sizes)
-    values = np.linalg.eigvalsh(_means(program, cosines) * np.outer(roots, roots))
-    inside = (1.0 - np.diag(cosines))[program.sizes > 1]
-    second = min(float(values[1]) if len(values) > 1 else np.inf, float(inside.min(initial=np.inf)))
-    return second <= tolerance * float(values[-1])
-
-
-def _equations(program: GroupProgram, loss: MeanLoss, logs: Array) -> "_Equations":
-    weights = np.exp(logs - logs.max())
-    return _Equations(loss, program.tau, program.sizes, weights / (program.sizes @ weights), program.full.collisions)
-
-
-@dataclass(frozen=True, eq=False)
-class _Equations:
-    """The equations at one set of class proportions ``(m,)``; unknowns log g and, for log losses, log D."""
-
-    loss: MeanLoss
-    tau: float
-    sizes: Array
-    proportions: Array
-    collisions: bool
-
-    def start(self) -> Array:
-        """The unknowns at equal proportions, where every cosine is that of the simplex ETF."""
-        size = self.sizes.sum()
-        t = np.full((len(self.sizes),) * 2, -size / ((size - 1.0) * self.tau))
-        totals = self._totals(t)
-        with np.errstate(divide="ignore"):
-            log_g = np.log(np.diag(self._pair_weights(totals)[0] * self.loss.inner(t)[1]) / self.tau) / 2.0
-        return np.concatenate([log_g, np.log(totals)]) if isinstance(self.loss, LogLoss) else log_g
-
-    def cosines(self, unknowns: Array) -> Array:
-        """``(m, m)`` cosine of two different classes of each pair of groups."""
-        return 1.0 + self.tau * self._exponents(unknowns)[0]
-
-    def newton_step(self, unknowns: Array) -> Array:
-        """The solution of the equations linearised at ``unknowns``; row i of the balance is divided by g_i."""
-        size = len(self.sizes)
-        t, elasticity, share = self._exponents(unknowns)
-        g = np.exp(unknowns[:size] - unknowns[:size].max())
-        pull = self._others * g / g[:, None]
-        stiff = self.tau * pull * elasticity
-        pull = pull * (1.0 + self.tau * t)
-        balance = 1.0 + pull.sum(axis=1)
-        by_g = pull + stiff + np.diag(1.0 + stiff.sum(axis=1))
-        if not isinstance(self.loss, LogLoss):
-            return np.asarray(np.linalg.solve(by_g, -balance), dtype=np.float64)
-        by_total = stiff * share.T + np.diag((stiff * share).sum(axis=1))
-        totals = np.exp(unknowns[size:])
-        parts = self.loss.weight * self._others * self._masses * np.exp(t) / totals[:, None]
-        closed_by_g = parts + np.diag(parts.sum(axis=1))
-        closed_by_total = parts * share.T + np.diag((parts * share).sum(axis=1) - 1.0)
-        matrix = np.block([[by_g, by_total], [closed_by_g, closed_by_total]])
-        errors = np.concatenate([balance, self._totals(t) / totals - 1.0])
-        return np.asarray(np.linalg.solve(matrix, -errors), dtype=np.float64)
-
-    def _exponents(self, unknowns: Array) -> tuple[Array, Array, Array]:
-        """t, kappa'/kappa'' there, and the share of the first anchor in each pair's weight."""
-        size = len(self.sizes)
-        totals = np.exp(unknowns[size:]) if isinstance(self.loss, LogLoss) else np.ones(size)
-        weights, own = self._pair_weights(totals)
-        g = np.exp(unknowns[:size])
-        t, elasticity = self.loss.inverse_slope(self.tau * np.outer(g, g) / weights)
-        return t, elasticity, own / weights
-
-    def _pair_weights(self, totals: Array) -> tuple[Array, Array]:
-        """``(m, m)`` W, and its part from the first class as anchor."""
-        q = self.loss.weight if isinstance(self.loss, LogLoss) else 1.0
-        own = 0.5 * q * (self.proportions / totals)[:, None] * self._masses
-        return own + own.T, own
-
-    def _totals(self, t: Array) -> Array:
-        """``(m,)`` D; one for separable losses."""
-        if not isinstance(self.loss, LogLoss):
-            return np.ones(len(t))
-        inside = (self._others * self._masses * np.exp(t)).sum(axis=1)
-        inside = inside + (self.proportions if self.collisions else 0.0)
-        return np.asarray(self.loss.anchor + self.loss.weight * inside, dtype=np.float64)
-
-    @property
-    def _others(self) -> Array:
-        """``(m, m)`` classes of each group other than the anchor's own class."""
-        return np.asarray(np.tile(self.sizes, (len(self.sizes), 1)) - np.eye(len(self.sizes)), dtype=np.float64)
-
-    @property
-    def _masses(self) -> Array:
-        """``(m, m)`` probability of each single class as a negative."""
-        masses = np.tile(self.proportions, (len(self.sizes), 1))
-        if self.collisions:
-            return masses
-        return np.asarray(masses / (self._others * self.proportions).sum(axis=1, keepdims=True), dtype=np.float64)
+def _is_flat(vectors: Array, cosines: Array, tolerance: float) -> bool:
+    """Whether the means have a second eigenvalue (besides that of the balance) at most ``tolerance``, relatively."""
+    roots = np.sqrt(vectors)
+    values = np.linalg.eigvalsh(_means(vectors, cosines) * np.outer(roots, roots))
+    return len(values) > 1 and float(values[1]) <= tolerance * float(values[-1])

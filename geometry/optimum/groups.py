@@ -7,6 +7,7 @@ Over ``sqrt(n_g n_h)`` this is the Gram matrix A of the *group means*: ``A_gg = 
 and ``A_gh = gamma_gh``; any such A is U U^T with rows of length at most one, a private column filling each up to one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -91,6 +92,12 @@ class GroupProgram:
         moved = change * self.stretch / self.tau
         padded = np.column_stack([moved, np.zeros(self.num_groups)])
         return self._symmetric(self.full.loss.slope_changes(self._exponents(means), self.masses, padded))
+
+    def force_operator(self, means: Array) -> Callable[[Array], Array]:
+        """:meth:`force_changes` at A, for many changes."""
+        operator = self.full.loss.slope_operator(self._exponents(means), self.masses)
+        none = np.zeros(self.num_groups)
+        return lambda change: self._symmetric(operator(np.column_stack([change * self.stretch / self.tau, none])))
 
     def start(self) -> Array:
         """``(m, m + 1)`` factor of the simplex ETF: unit rows, whose last entry is private to the group."""

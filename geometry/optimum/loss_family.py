@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.errors import UsageError
-from geometry.optimum.mean_loss import Derivatives, Loss, MeanLoss
-from geometry.optimum.negatives import LogMoments, enumerate_draws
+from geometry.optimum.hardest_negative import HardestNegative
+from geometry.optimum.mean_loss import Derivatives, Loss, MeanLoss, TailMeans
+from geometry.optimum.negatives import LogMoments, SlopeOperator, enumerate_draws
 
 Array = NDArray[np.float64]
 
@@ -61,6 +62,13 @@ class LogLoss(_Exponential):
         if moments is None:
             return super().slope_changes(exponents, masses, change)
         return moments.slope_changes(exponents, masses, change)
+
+    def slope_operator(self, exponents: Array, masses: Array) -> SlopeOperator:
+        """:meth:`slope_changes` as a function of ``change``."""
+        moments = self._moments
+        return (
+            super().slope_operator(exponents, masses) if moments is None else moments.slope_operator(exponents, masses)
+        )
 
     def expression(self, exponents: Any, masses: Array) -> Any:
         """``(R,)`` log-sum-exp of each row; for k negatives, one for each way to draw them.
@@ -205,6 +213,7 @@ class Hinge(MeanLoss):
     name: ClassVar[str] = "hinge"
     floor: ClassVar[float] = 0.0
     attains_floor: ClassVar[bool] = True
+    kinked: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -221,8 +230,12 @@ class Hinge(MeanLoss):
 
         return cvxpy.pos(self.margin + exponents)
 
+    def tail_means(self, exponents: Array, masses: Array) -> TailMeans:
+        """The whole distribution, at one level."""
+        return TailMeans(np.array([self.margin]), np.ones(1), np.ones(1))
 
-NAMES = ("infonce", "lme", "supcon", "exp", "hinge", "quadratic", "linear")
+
+NAMES = ("infonce", "lme", "supcon", "exp", "hinge", "quadratic", "linear", "hardest")
 
 
 def named_loss(name: str, *, q: float | str = 1.0, negatives: int | None = None, margin: float = 1.0) -> Loss:
@@ -236,6 +249,8 @@ def named_loss(name: str, *, q: float | str = 1.0, negatives: int | None = None,
         return InfoNCE(q, negatives=negatives)
     if name == "hinge":
         return Hinge(margin, negatives=negatives)
+    if name == "hardest":
+        return HardestNegative(margin, negatives=negatives)
     if name not in simple:
         raise UsageError(f"Unknown loss {name!r}; known: {', '.join(NAMES)}.")
     return simple[name](negatives=negatives)

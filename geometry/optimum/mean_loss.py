@@ -12,54 +12,117 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.errors import UsageError
-from geometry.optimum.negatives import enumerate_draws
+from geometry.optimum.negatives import SlopeOperator, enumerate_draws
 
 Array = NDArray[np.float64]
 Derivatives = tuple[Array, Array, Array]
 
 
 class Loss(Protocol):
-    """What the convex program asks of a loss.
+    """What the convex program asks of a loss; subclass it for a psi that is no function of a mean.
 
     Row r of ``exponents`` ``(R, A)`` holds the values t_ra that the A kinds of negatives give an anchor of kind r; row
     r of ``masses`` ``(R, A)`` holds their probabilities, which may be zero. In the full program R = A = C.
     The theory (collapse to class means, one convex program) needs psi convex and non-decreasing.
+
+    A subclass must give ``name``, :meth:`expectation`, :meth:`slopes` and :meth:`slope_changes`, which are checked
+    against each other; :meth:`expression` only for the method ``conic``. Kinds of negatives must not matter beyond
+    their t: splitting a kind in two of equal t leaves E psi as it is. The sum of two losses, complete:
+
+    >>> from geometry.optimum import Exponential, InfoNCE, solve
+    >>> class Sum(Loss):
+    ...     name = "sum"
+    ...     parts = (InfoNCE(negatives=4), Exponential())
+    ...
+    ...     def expectation(self, t, w):
+    ...         return sum(part.expectation(t, w) for part in self.parts)
+    ...
+    ...     def slopes(self, t, w):
+    ...         return sum(part.slopes(t, w) for part in self.parts)
+    ...
+    ...     def slope_changes(self, t, w, change):
+    ...         return sum(part.slope_changes(t, w, change) for part in self.parts)
+    >>> solve([4, 2, 1], loss=Sum()).certified
+    True
+
+    Attributes:
+        name: the word for this loss on the command line.
+        floor: infimum of psi: 0, or minus infinity where only differences of the loss mean anything.
+        attains_floor: whether psi is constant below some t, so that different geometries can all have the least loss.
+        kinked: psi is piecewise linear, so that :meth:`tail_means` is given and solvers take the conic form.
     """
 
-    @property
-    def name(self) -> str:
-        """The word for this loss on the command line."""
-        ...
-
-    @property
-    def floor(self) -> float:
-        """Infimum of psi: 0, or minus infinity where only differences of the loss mean anything."""
-        ...
-
-    @property
-    def attains_floor(self) -> bool:
-        """Whether psi is constant below some t, so that different geometries can all have the least loss."""
-        ...
+    name: ClassVar[str] = "own"
+    floor: ClassVar[float] = -np.inf
+    attains_floor: ClassVar[bool] = False
+    kinked: ClassVar[bool] = False
 
     def expectation(self, exponents: Array, masses: Array) -> Array:
         """``(R,)`` E psi for an anchor of each kind."""
         ...
 
     def slopes(self, exponents: Array, masses: Array) -> Array:
-        """``(R, A)`` d E psi_r / d t_ra."""
+        """``(R, A)`` d E psi_r / d t_ra; at a kink any subgradient."""
         ...
 
     def slope_changes(self, exponents: Array, masses: Array, change: Array) -> Array:
         """``(R, A)`` derivative of :meth:`slopes` along ``change``."""
         ...
 
+    def slope_operator(self, exponents: Array, masses: Array) -> SlopeOperator:
+        """:meth:`slope_changes` as a function of ``change``, for many changes at one point."""
+        return lambda change: self.slope_changes(exponents, masses, change)
+
     def expression(self, exponents: Any, masses: Array) -> Any:
-        """``(R,)`` E psi as a CVXPY expression of the CVXPY expression ``exponents``."""
-        ...
+        """``(R,)`` E psi as a CVXPY expression of the CVXPY expression ``exponents``.
+
+        It may have variables of its own, over which it is to be minimised; where it is exact only near a point, that
+        is the ``value`` of ``exponents``.
+
+        Raises:
+            UsageError: the loss has none.
+        """
+        raise UsageError(f"The loss {self.name!r} has no conic form; take the method burer-monteiro.")
+
+    def tail_means(self, exponents: Array, masses: Array) -> "TailMeans":
+        """One row ``(A,)`` of a kinked psi as a sum of tail means of hinges, exact at ``exponents``.
+
+        Raises:
+            UsageError: the loss is not kinked.
+        """
+        raise UsageError(f"The loss {self.name!r} is not piecewise linear.")
+
+
+@dataclass(frozen=True, eq=False)
+class TailMeans:
+    r"""A convex, non-decreasing, piecewise linear E psi of one anchor: hinges, averaged over their upper tails (ours).
+
+    ``E psi = sum_i weight_i max_q sum_a q_a (margin_i + t_a)`` over ``0 <= q_a <= w_a`` and ``sum_a q_a <= level_i``.
+    At level 1 this is ``sum_a w_a max(0, margin_i + t_a)``; at a smaller one it is the part of the positive values
+    that lies in their upper tail of that probability. Any such q gives a minorant of E psi, linear in t.
+
+    Attributes:
+        margins: ``(N,)``.
+        levels: ``(N,)`` probabilities in (0, 1].
+        weights: ``(N,)`` positive.
+    """
+
+    margins: Array
+    levels: Array
+    weights: Array
+
+    def value(self, exponents: Array, masses: Array) -> float:
+        """The sum for t ``(A,)`` and w ``(A,)``: every tail filled from its largest t down."""
+        order = np.argsort(-exponents, kind="stable")
+        caps = np.minimum(masses[order], self.levels[:, None])
+        before = np.cumsum(caps, axis=1) - caps
+        filled = np.clip(self.levels[:, None] - before, 0.0, caps)
+        heights = np.maximum(0.0, self.margins[:, None] + exponents[order])
+        return float(self.weights @ (filled * heights).sum(axis=1))
 
 
 @dataclass(frozen=True)
-class MeanLoss:
+class MeanLoss(Loss):
     """``psi(t_1..t_k) = h(mean_i kappa(t_i))`` with the expectation over the k negatives exact.
 
     With h the identity, or in the limit of many negatives, ``E psi = h(sum_a w_a kappa(t_a))``; else the sum over all
@@ -82,8 +145,6 @@ class MeanLoss:
     negatives: int | None = field(default=None, kw_only=True)
 
     name: ClassVar[str] = "mean"
-    floor: ClassVar[float] = -np.inf
-    attains_floor: ClassVar[bool] = False
     separable: ClassVar[bool] = True  # h is the identity, so that k does not matter; False where ``outer`` is given
 
     def __post_init__(self) -> None:

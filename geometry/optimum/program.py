@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from geometry.errors import UsageError
 from geometry.frames import simplex_etf
 from geometry.optimum.mean_loss import Loss
+from geometry.optimum.negatives import SlopeOperator
 
 Array = NDArray[np.float64]
 
@@ -73,8 +74,8 @@ class Program:
         return self.loss.floor == 0.0 and not self.collisions
 
     def unit_at(self, gram: Array) -> float:
-        """F(G); ``tau sum_ij Gamma_ij``, by which F could still fall, where F has an arbitrary constant in it."""
-        return self.value(gram) if self.has_zero else self.tau * float(self.forces(gram).sum())
+        """F(G); ``tau sum_ij |Gamma_ij|``, by which F could still fall, where F has an arbitrary constant in it."""
+        return self.value(gram) if self.has_zero else self.tau * float(np.abs(self.forces(gram)).sum())
 
     def exponents(self, gram: Array) -> Array:
         """``(C, C)`` t_yc = (G_yc - 1) / tau."""
@@ -91,6 +92,11 @@ class Program:
     def force_changes(self, gram: Array, change: Array) -> Array:
         """``(C, C)`` derivative of :meth:`forces` when G moves along the symmetric ``change``."""
         return self._symmetric(self.loss.slope_changes(self.exponents(gram), self.masses, self._off(change) / self.tau))
+
+    def force_operator(self, gram: Array) -> SlopeOperator:
+        """:meth:`force_changes` as a function of ``change``, for many changes at one G."""
+        slope_changes = self.loss.slope_operator(self.exponents(gram), self.masses)
+        return lambda change: self._symmetric(slope_changes(self._off(change) / self.tau))
 
     def _symmetric(self, slopes: Array) -> Array:
         pulls = self._off(self.proportions[:, None] * slopes / self.tau)

@@ -1,30 +1,28 @@
-"""The imbalance ratio R at which minority classes collapse onto one vector, or the reason why none does (ours).
-
-C1 majority classes are R times as frequent as C2 minority classes. Let Gamma_AA, Gamma_AB, Gamma_BB be the forces on
-pairs of classes at the best geometry whose minorities coincide. It is optimal among all geometries exactly when
-
-* C1 = 1 (minorities opposite to the majority class): ``Gamma_AB >= C2 Gamma_BB``;
-* C1 >= 2, where ``alpha = (C1 gamma^2 - 1)/(C1 - 1)`` and ``C1 gamma Gamma_AA + C2 Gamma_AB = 0``:
-  ``Gamma_AB^2 >= Gamma_AA Gamma_BB``;
-* C1 >= 2 and that equation has no root above gamma = -1 (two opposite clusters):
-  ``Gamma_AB >= max(C1 Gamma_AA / C2, C2 Gamma_BB / C1)``.
-"""
+"""The imbalance ratio R at which minority classes collapse onto one vector, or the reason why none does (ours)."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geometry.errors import UsageError
-from geometry.optimum.groups import GroupProgram
-from geometry.optimum.loss_family import Hinge, LogLoss, named_loss
-from geometry.optimum.mean_loss import Loss, MeanLoss
-from geometry.optimum.program import Program
+from geometry.optimum.mean_loss import Loss
+from geometry.thresholds.closed_forms import closed_form
+from geometry.thresholds.piecewise import (
+    exact_ratio,
+    free_cosine,
+    free_limit_cosine,
+    is_piecewise,
+    needs_more_than_free,
+    piecewise_excess,
+    ratio_for_all,
+)
+from geometry.thresholds.roots import Interval, collapse_intervals
+from geometry.thresholds.smooth import excess, limit_excess
+from geometry.thresholds.step_model import StepModel, require_resolved, step_model
 
-Array = NDArray[np.float64]
-
-INFINITE = 1e15  # a ratio that stands for infinity: what is left is of order 1/R
-PER_DECADE = 8  # ratios tried
+DECADES = 15.0  # of R in which a threshold is sought, beyond the powers of e^(1/tau) that it grows by
+MOST_DECADES = 200.0
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,15 @@ class Threshold:
     Attributes:
         r_star: the imbalance ratio from which on the minorities' vectors coincide; None for never.
         reason: why, in words.
-        limit_cosine: cosine between minority vectors as R grows without bound; 1 after a collapse, and with one
-            majority class in any case.
+        limit_cosine: cosine between minority vectors as R grows without bound; 1 after a collapse.
         majority: C1.
         minority: C2.
         loss: name of the loss.
         tau: temperature.
+        all_from: the ratio from which on they coincide in *every* optimal geometry: ``r_star`` where the optimum is
+            unique; linear, hinge and hardest have many optima, and ``r_star`` is where the first one collapses.
+        windows: the intervals of R on which minorities coincide (in some optimum); the last reaches to infinity when
+            ``r_star`` is given. With three or more majority classes they can coincide and part again.
     """
 
     r_star: float | None
@@ -49,171 +50,133 @@ class Threshold:
     minority: int
     loss: str
     tau: float
+    all_from: float | None = None
+    windows: tuple[Interval, ...] = ()
 
 
 def threshold(
     majority: int,
     minority: int,
     *,
-    loss: str = "infonce",
+    loss: str | Loss = "infonce",
     tau: float = 1.0,
     q: float | str = 1.0,
     negatives: int | None = None,
     collisions: bool = False,
+    margin: float = 1.0,
 ) -> Threshold:
     """The minority-collapse imbalance ratio R* of C1 = ``majority`` and C2 = ``minority`` classes.
 
     Args:
         majority: C1 >= 1.
         minority: C2 >= 2.
-        loss: as for :func:`geometry.optimum.solve`, except ``hinge``, whose optimum is not unique.
+        loss: as for :func:`geometry.optimum.solve`: a name, or a smooth loss of one's own.
         tau: temperature.
         q: weight of the negatives in infonce, or ``"plain"``.
         negatives: k; None is the limit of many.
         collisions: negatives may be of the anchor's own class.
+        margin: of the hinge and the hardest-negative hinge.
 
     Raises:
-        UsageError: numbers of classes out of range, or a bad setting of the loss.
+        UsageError: numbers of classes out of range, a bad setting of the loss, or a temperature at which the forces or
+            R* leave the range of floating point numbers.
 
     >>> threshold(1, 9).r_star
     24.927...
     >>> threshold(3, 3, tau=0.5).r_star is None
     True
+    >>> threshold(3, 6, loss="hinge", margin=1.6).r_star
+    3.08...
     """
-    if majority < 1 or minority < 2:
-        raise UsageError(
-            f"Expected at least one majority and two minority classes, got {majority} and {minority}; one minority "
-            "class alone cannot collapse."
-        )
-    psi = named_loss(loss, q=q, negatives=negatives)
-    if isinstance(psi, Hinge):
-        raise UsageError("The optimum of the hinge loss is not unique, so it has no collapse threshold.")
-    step = _Step(majority, minority, psi, tau, collisions or loss == "supcon")
-    closed = closed_form(minority, psi, tau, collisions=step.collisions) if majority == 1 else None
+    model = step_model(
+        majority, minority, loss=loss, tau=tau, q=q, negatives=negatives, collisions=collisions, margin=margin
+    )
+    name = loss if isinstance(loss, str) else loss.name
+    free = free_cosine(model.loss, tau)
+    piecewise = is_piecewise(model.loss)
+    # A smooth loss has no slope at its kink, so there it takes a force more than the kink.
+    held = needs_more_than_free(free, majority) and (piecewise or not np.isclose(free, -1.0 / majority, atol=1e-9))
+    found = partial(Threshold, majority=majority, minority=minority, loss=name, tau=tau)
+    if not held:
+        return found(None, _let_go(model, free), free_limit_cosine(free, majority, minority))
+    windows, how = _collapse(model, free, piecewise)
+    if not (windows and windows[-1].high == np.inf):
+        return found(None, _balanced(model, windows), limit_cosine(model), windows=windows)
+    ratio = windows[-1].low
+    where = "opposite to the majority class" if majority == 1 else "onto one vector"
+    reason = f"the minorities collapse {where} from R = {ratio:.6g} on ({how})"
+    all_from: float | None = ratio
+    if piecewise:
+        all_from = ratio_for_all(model, free, ratio)
+        reason += _how_many(ratio, all_from)
+    return found(ratio, reason, 1.0, all_from=all_from, windows=windows)
+
+
+def limit_cosine(model: StepModel) -> float:
+    """Cosine between minorities as R grows, at the balance of :func:`limit_excess`, when they do not collapse.
+
+    For exp it is ``1/(C1 - 1) + tau log(1 + 1/(4 C1 (C1 - 1)))``.
+    """
+    from scipy.optimize import brentq
+
+    lowest = -1.0 / (model.minority - 1.0)
+    return float(brentq(lambda beta: limit_excess(model, beta), lowest, 1.0, xtol=1e-14))
+
+
+def _collapse(model: StepModel, free: float, piecewise: bool) -> tuple[tuple[Interval, ...], str]:
+    """All intervals of R with collapse, and how they were found."""
+    closed = None
+    if piecewise:
+        closed = exact_ratio(model, free)
+    elif model.majority == 1:
+        closed = closed_form(model.minority, model.loss, model.tau, collisions=model.collisions)
     if closed is not None:
-        ratio, how = (closed, "closed form") if np.isfinite(closed) else (None, "")
+        return (Interval(closed, np.inf),), "closed form"
+    if piecewise:
+        largest = DECADES + float(np.log10(getattr(model.loss, "negatives", None) or 1.0))
+        windows = collapse_intervals(lambda ratio: piecewise_excess(model, free, ratio), 0.0, largest)
     else:
-        ratio, how = step.first_collapse(), "root of the optimality condition"
-    if ratio is not None:
-        where = "opposite to the majority class" if majority == 1 else "onto one vector"
-        text = f"the minorities collapse {where} from R = {ratio:.6g} on ({how})"
-        return Threshold(ratio, text, 1.0, majority, minority, loss, tau)
-    if majority == 1:
-        text = (
+        require_resolved(model.tau)
+        largest = min(DECADES + 4.0 / (model.tau * float(np.log(10.0))), MOST_DECADES)
+        windows = collapse_intervals(lambda ratio: excess(model, ratio), 0.0, largest)
+    if model.majority == 1 and not (windows and windows[-1].high == np.inf):
+        raise UsageError(f"At temperature tau={model.tau} the threshold is above 1e{largest:.0f}; take a larger one.")
+    return windows, "root of the optimality condition"
+
+
+def _let_go(model: StepModel, free: float) -> str:
+    """Why there is no collapse where pairs of cosine c or less cost nothing and c > -1/C1."""
+    if free >= -1.0 / (model.majority + model.minority - 1.0):
+        return (
+            f"never: pairs of classes with a cosine of at most {free:.4g} cost nothing, and all pairs can have that at "
+            "once, while minorities at one vector repel; every such geometry is optimal, at any R"
+        )
+    if model.majority == 1 and free == -1.0:
+        return (
             "never: the loss has no slope at opposite vectors, so minorities at one vector, which repel, are not held "
             "there; their cosine only tends to 1"
         )
-    else:
-        text = (
-            f"never at this temperature: with {majority} majority classes the forces on all pairs keep their "
-            "proportions as R grows, and those between minorities stay strong enough"
-        )
-    return Threshold(None, text, step.limit_cosine(), majority, minority, loss, tau)
+    return (
+        f"never: pairs of classes with a cosine of at most {free:.4g} cost nothing, the majority classes and one "
+        f"vector for all minorities can have that (it is above {-1.0 / model.majority:.4g}), and so nothing holds "
+        "the minorities, which repel, at one vector"
+    )
 
 
-def closed_form(minority: int, loss: Loss, tau: float, *, collisions: bool) -> float | None:
-    """R* for one majority class; infinity for never; None where there is no closed form (k >= 2 of a log loss).
-
-    With s = -2/tau, for separable losses ``R* = (-(2 C2 - 1) + sqrt((2 C2 - 1)^2 + 8 C2^2 rho)) / 2``,
-    ``rho = kappa'(0) / kappa'(s)``; for log losses with many negatives the positive root of a quadratic equation.
-    """
-    count, low = float(minority), np.exp(-2.0 / tau)
-    if isinstance(loss, LogLoss):
-        if loss.negatives is not None:
-            return None
-        a, q = loss.anchor, loss.weight
-        if not collisions:
-            b = count + (count - 1.0) * (a + q) / (a + q * low)
-            return _positive_root(1.0, b, -2.0 * count**2 / low)
-        lead = low * (2.0 * a + q * (1.0 + low))
-        return _positive_root(lead, lead * count - 2.0 * count * (a + q), -2.0 * count**2 * (a + q * low))
-    if collisions or not (isinstance(loss, MeanLoss) and loss.separable):
-        return None
-    _, slopes, _ = loss.inner(np.array([0.0, -2.0 / tau]))
-    if slopes[1] == 0.0:
-        return np.inf
-    return _positive_root(1.0, 2.0 * count - 1.0, -2.0 * count**2 * float(slopes[0] / slopes[1]))
+def _balanced(model: StepModel, windows: tuple[Interval, ...]) -> str:
+    """Why there is no collapse with three or more majority classes."""
+    if windows:
+        text = ", ".join(f"from R = {window.low:.6g} to {window.high:.6g}" for window in windows)
+        return f"never for good: the minorities share one vector {text} only, and part again as R grows"
+    return (
+        f"never at this temperature: with {model.majority} majority classes the forces on all pairs keep their "
+        "proportions as R grows, and those between minorities stay strong enough"
+    )
 
 
-def _positive_root(a: float, b: float, c: float) -> float:
-    """Of a x^2 + b x + c with a > 0 > c, without cancellation."""
-    half = (abs(b) + np.sqrt(b * b - 4.0 * a * c)) / 2.0
-    return float(-c / half if b > 0.0 else half / a)
-
-
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """Two groups of classes; everything as a function of the ratio R of their frequencies."""
-
-    majority: int
-    minority: int
-    loss: Loss
-    tau: float
-    collisions: bool
-
-    def program(self, ratio: float) -> GroupProgram:
-        """The reduced program at R."""
-        members = np.repeat(np.arange(2), (self.majority, self.minority))
-        weights = np.where(members == 0, ratio, 1.0)
-        return GroupProgram(Program(weights / weights.sum(), self.loss, self.tau, self.collisions), members)
-
-    def pair_forces(self, ratio: float, alpha: float, beta: float, gamma: float) -> tuple[float, float, float]:
-        """Gamma_AA, Gamma_AB and Gamma_BB at cosines alpha, gamma and beta."""
-        groups, (a, b) = self.program(ratio), (float(self.majority), float(self.minority))
-        means = np.array([[(1.0 + (a - 1.0) * alpha) / a, gamma], [gamma, (1.0 + (b - 1.0) * beta) / b]])
-        forces = groups.forces(means) / np.outer(groups.sizes, groups.sizes)
-        return float(forces[0, 0]), float(forces[0, 1]), float(forces[1, 1])
-
-    def excess(self, ratio: float) -> float:
-        """In (-1, 1): positive where minority collapse is optimal at R."""
-        from scipy.optimize import brentq
-
-        a, b = float(self.majority), float(self.minority)
-        if self.majority == 1:
-            _, ab, bb = self.pair_forces(ratio, 1.0, 1.0, -1.0)
-            return _compared(ab, b * bb)
-
-        def stationarity(log_gamma: float) -> float:
-            gamma = -float(np.exp(log_gamma))
-            aa, ab, _ = self.pair_forces(ratio, (a * gamma**2 - 1.0) / (a - 1.0), 1.0, gamma)
-            return _compared(b * ab, -a * gamma * aa)
-
-        if stationarity(0.0) >= 0.0:
-            aa, ab, bb = self.pair_forces(ratio, 1.0, 1.0, -1.0)
-            return _compared(ab, max(a * aa / b, b * bb / a))
-        gamma = -float(np.exp(brentq(stationarity, -100.0, 0.0, xtol=1e-14)))
-        aa, ab, bb = self.pair_forces(ratio, (a * gamma**2 - 1.0) / (a - 1.0), 1.0, gamma)
-        return _compared(ab, float(np.sqrt(aa) * np.sqrt(bb)))
-
-    def first_collapse(self) -> float | None:
-        """The least R at which collapse becomes optimal, and stays so for good."""
-        from scipy.optimize import brentq
-
-        # With one or two majority classes R* grows like e^(2/tau) at low temperature.
-        largest = min(np.log10(INFINITE) + 2.0 / (self.tau * np.log(10.0)), 100.0)
-        logs = np.linspace(0.0, largest, int(PER_DECADE * largest) + 1)[1:]
-        signs = np.array([self.excess(10.0**x) >= 0.0 for x in logs])
-        if not signs[-1]:
-            return None
-        open_ones = np.flatnonzero(~signs)
-        low = logs[open_ones[-1]] if len(open_ones) else 0.0
-        high = logs[open_ones[-1] + 1] if len(open_ones) else logs[0]
-        return float(10.0 ** brentq(lambda x: self.excess(10.0**x), low, high, xtol=1e-14))
-
-    def limit_cosine(self) -> float:
-        """Cosine between minorities as R grows, when they do not collapse."""
-        from scipy.optimize import brentq
-
-        if self.majority == 1:
-            return 1.0  # majority and minority pull apart R times harder, so gamma tends to -1, and beta to 1
-
-        def balance(beta: float) -> float:
-            aa, ab, bb = self.pair_forces(INFINITE, -1.0 / (self.majority - 1.0), beta, 0.0)
-            return _compared(ab, float(np.sqrt(aa) * np.sqrt(bb)))
-
-        return float(brentq(balance, -1.0 / (self.minority - 1.0), 1.0, xtol=1e-14))
-
-
-def _compared(first: float, second: float) -> float:
-    """The relative difference of two forces, which may be as small as e^(-2/tau) / R^2."""
-    return (first - second) / (first + second) if first + second > 0.0 else 0.0
+def _how_many(ratio: float, all_from: float | None) -> str:
+    if all_from == ratio:
+        return "; the optimum is not unique, and above this ratio all optima have that"
+    if all_from is None:
+        return "; the optimum is not unique: some optima have that, at no R all of them"
+    return f"; the optimum is not unique: some optima have that, and all of them from R = {all_from:.6g} on"

@@ -189,3 +189,18 @@ def test_a_disk_that_takes_no_more_leaves_the_old_artifact(artifact, tmp_path):
         signal.signal(signal.SIGXFSZ, handler)
     assert load(path).held_out == "night"
     assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+
+
+def test_projections_are_kept_selected_and_checked(artifact, tmp_path):
+    with_them = replace(artifact, projections=np.random.default_rng(1).normal(size=(60, 2)))
+    again = load(with_them.save(tmp_path / "x"))
+    np.testing.assert_array_equal(again.projections, with_them.projections)
+    assert with_them.digest() != artifact.digest()
+    index = np.flatnonzero(with_them.split == 0)
+    np.testing.assert_array_equal(with_them.select("train").projections, with_them.projections[index])
+    assert load(artifact.save(tmp_path / "y")).projections is None
+    for wrong in (np.zeros((59, 2)), np.zeros(60), np.zeros((60, 0))):
+        with pytest.raises(DataError, match=r"`projections` of shape \(N, P\) with N=60"):
+            replace(artifact, projections=wrong)
+    with pytest.raises(DataError, match="`projections` has NaN or infinity in 60 rows"):
+        replace(artifact, projections=np.full((60, 2), np.nan))

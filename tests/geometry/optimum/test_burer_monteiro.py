@@ -3,7 +3,7 @@ import pytest
 
 from geometry.frames import simplex_etf
 from geometry.optimum import InfoNCE, Program, certify
-from geometry.optimum.burer_monteiro import _Point, solve_factor
+from geometry.optimum.burer_monteiro import FactorPoint, solve_factor
 from geometry.optimum.program import unit_gram, unit_rows
 
 
@@ -29,10 +29,10 @@ def test_hessian_equals_the_derivative_of_the_gradient():
     rng = np.random.default_rng(0)
     program = long_tail(5, 0.7)
     factor = unit_rows(rng.normal(size=(5, 5)))
-    point = _Point(program, factor)
+    point = FactorPoint(program, factor)
     move = point.tangent(rng.normal(size=(5, 5)))
     step = 1e-6
-    ahead, behind = (_Point(program, unit_rows(factor + sign * step * move)) for sign in (1, -1))
+    ahead, behind = (FactorPoint(program, unit_rows(factor + sign * step * move)) for sign in (1, -1))
     difference = point.tangent((ahead.gradient - behind.gradient) / (2 * step))
     np.testing.assert_allclose(point.hessian(move), difference, atol=1e-7)
     slope = (ahead.value - behind.value) / (2 * step)

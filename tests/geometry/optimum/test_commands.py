@@ -21,6 +21,7 @@ def run(capsys, *words):
         ("--loss", "infonce", "--negatives", 16, "--q", "plain"),
         ("--loss", "lme", "--negatives", "inf", "--collisions"),
         ("--loss", "hinge", "--margin", 1.7),
+        ("--loss", "hardest", "--margin", 1.7),
         *(("--method", method) for method in ("auto", "conic", "reduced", "factor", "burer-monteiro")),
     ],
     ids=str,
@@ -46,6 +47,11 @@ def test_optimum_takes_every_loss_and_method(capsys, words):
         (("--q", "plain"), "needs a number of negatives"),
         (("--loss", "hinge", "--margin", "-1"), "positive margin"),
         (("--method", "sdp"), "Unknown method"),
+        (("--rank", "0"), "--rank of at least 1"),
+        (("--rank", "1", "--starts", "0"), "--starts of at least 1"),
+        (("--rank", "1", "--seed", "-1"), "--seed of 0 or more"),
+        (("--rank", "1", "--method", "conic"), "--method conic solves the convex program"),
+        (("--rank", "1", "--loss", "hinge"), "has kinks"),
     ],
     ids=str,
 )
@@ -53,6 +59,31 @@ def test_optimum_says_what_is_wrong(capsys, words, message):
     code, out, err = run(capsys, "optimum", "--counts", "9,4,2", *words)
     assert (code, out) == (2, "")
     assert message in err
+
+
+def test_optimum_in_fewer_dimensions(capsys, tmp_path):
+    words = ("optimum", "--counts", "9,5,3,2,1", "--tau", 0.2, "--rank", 2, "--starts", 6, "--seed", 1)
+    code, out, _ = run(capsys, *words, "--json", "--out", tmp_path)
+    found = json.loads(out)
+    assert code == 0
+    assert set(found) >= KEYS | {"lower_bound", "starts", "reached", "second_order", "convex_rank", "dimension"}
+    assert (found["certified"], found["method"], found["rank"], found["starts"]) == (False, "low-rank", 2, 6)
+    assert found["value"] > found["lower_bound"]
+    saved = json.loads((tmp_path / "optimum.json").read_text())
+    assert saved["gram"] == found["gram"]
+    _, out, _ = run(capsys, *words)
+    assert "not certified: below rank 4 the program is not convex" in " ".join(out.split())
+    assert "Best class means found in 2 dimensions" in out
+    _, out, _ = run(capsys, "optimum", "--counts", "9,5,3,2,1", "--rank", 4, "--json")
+    assert json.loads(out)["certified"] is True
+
+
+def test_unresolved_angles_are_told(capsys):
+    _, out, _ = run(capsys, "optimum", "--counts", "1000000000000,1000000000000,1,1,1", "--loss", "linear")
+    assert "angles of 3 classes are not resolved" in out
+    _, out, _ = run(capsys, "optimum", "--counts", "1000000000000,1000000000000,1,1,1", "--json")
+    found = json.loads(out)
+    assert (found["unresolved"], found["distinct"]) == (0, 3)
 
 
 def test_threshold_in_json(capsys):

@@ -4,8 +4,9 @@ import pytest
 import geometry.optimum.conic as conic
 from geometry.errors import TailgeomError
 from geometry.frames import simplex_etf
-from geometry.optimum import InfoNCE, Program, certify
+from geometry.optimum import Hinge, InfoNCE, Program, certify
 from geometry.optimum.burer_monteiro import solve_factor
+from geometry.optimum.hardest_negative import HardestNegative
 
 
 def long_tail(size, tau, ratio=100.0):
@@ -32,13 +33,18 @@ def test_failures_are_retried_at_other_scalings_and_the_least_value_is_kept(monk
     program = long_tail(4, 1.0)
     best = solve_factor(program, simplex_etf(4)).gram
     replies = iter(
-        [("failed", None), ("optimal_inaccurate", np.eye(4)), ("optimal_inaccurate", best), ("failed", None)]
+        [
+            conic._Reply("failed"),
+            conic._Reply("optimal_inaccurate", np.eye(4)),
+            conic._Reply("optimal_inaccurate", best),
+            conic._Reply("failed"),
+        ]
     )
-    monkeypatch.setattr(conic, "_attempt", lambda program, scaling: next(replies))
+    monkeypatch.setattr(conic, "_attempt", lambda *_: next(replies))
     answer = conic.solve_conic(program)
     np.testing.assert_allclose(answer.gram, best, atol=1e-7)
     assert (answer.status, answer.attempts) == ("optimal_inaccurate", 3)
-    monkeypatch.setattr(conic, "_attempt", lambda program, scaling: ("failed", None))
+    monkeypatch.setattr(conic, "_attempt", lambda *_: conic._Reply("failed"))
     with pytest.raises(TailgeomError, match="failed at every scaling"):
         conic.solve_conic(program)
 
@@ -57,3 +63,28 @@ def test_a_solver_that_breaks_down_is_reported_not_raised(monkeypatch):
 def test_a_loss_too_small_for_cones_is_refused():
     with pytest.raises(TailgeomError, match="too small for a conic solver"):
         conic.solve_conic(long_tail(10, 0.03))
+
+
+def test_a_kinked_loss_is_modelled_until_the_model_is_exact_at_its_answer(monkeypatch):
+    weights = 100.0 ** (-np.arange(6) / 5)
+    program = Program(weights / weights.sum(), HardestNegative(1.4, 3), 1.0)
+    models, attempt = [], conic._attempt
+
+    def counted(program, scaling, at):
+        models.append(attempt(program, scaling, at))
+        return models[-1]
+
+    monkeypatch.setattr(conic, "_attempt", counted)
+    answer = conic.solve_conic(program)
+    value = program.value(answer.gram)
+    assert 1 <= len(models) <= conic.MOST_MODELS
+    assert all(model.value <= value * (1 + 1e-7) for model in models)  # lower bounds, all of them
+    assert certify(program, answer.gram).certifies(1e-7)
+
+
+def test_the_mean_hinge_needs_one_model(monkeypatch):
+    program = Program(np.array([0.7, 0.2, 0.1]), Hinge(1.9), 1.0)
+    attempt, models = conic._attempt, []
+    monkeypatch.setattr(conic, "_attempt", lambda *args: models.append(attempt(*args)) or models[-1])
+    conic.solve_conic(program)
+    assert len(models) == 1

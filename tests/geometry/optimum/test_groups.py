@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from geometry.frames import simplex_etf
 from geometry.optimum import Exponential, InfoNCE, Linear, LogMeanExp, Program, Quadratic, certify, class_proportions
-from geometry.optimum.burer_monteiro import _Point, solve_factor, solve_reduced
+from geometry.optimum.burer_monteiro import FactorPoint, solve_factor, solve_reduced
 from geometry.optimum.conic import solve_conic
 from geometry.optimum.groups import group_program
 from geometry.optimum.program import unit_rows
@@ -81,12 +81,12 @@ def test_hessian_with_a_private_column_equals_the_derivative_of_the_gradient():
     factor = rng.normal(size=(3, 4))
     factor[2, 3] = 0.0
     factor = unit_rows(factor)
-    point = _Point(groups, factor)
+    point = FactorPoint(groups, factor)
     move = rng.normal(size=(3, 4))
     move[2, 3] = 0.0
     move = point.tangent(move)
     step = 1e-6
-    ahead, behind = (_Point(groups, unit_rows(factor + sign * step * move)) for sign in (1, -1))
+    ahead, behind = (FactorPoint(groups, unit_rows(factor + sign * step * move)) for sign in (1, -1))
     difference = point.tangent((ahead.gradient - behind.gradient) / (2 * step))
     np.testing.assert_allclose(point.hessian(move), difference, atol=1e-7)
     assert (point.gradient * move).sum() == pytest.approx((ahead.value - behind.value) / (2 * step), rel=1e-6)

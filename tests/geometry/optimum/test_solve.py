@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 import math
 import subprocess
@@ -13,12 +14,12 @@ from scipy.optimize import minimize
 from geometry.atomic import plain
 from geometry.errors import TailgeomError, UsageError
 from geometry.frames import simplex_etf
-from geometry.optimum import InfoNCE, Program, UncertifiedError, certify, solve
+from geometry.optimum import InfoNCE, Program, UncertifiedError, certify, routes, solve
 from geometry.optimum.burer_monteiro import FactorAnswer
 from geometry.optimum.conic import ConicAnswer
 from geometry.optimum.force_path import ForceAnswer
+from geometry.optimum.resolution import angle_errors
 
-module = sys.modules[solve.__module__]  # the package exports the function under the name of its module
 METHODS = ("auto", "conic", "burer-monteiro")
 
 
@@ -178,13 +179,13 @@ def test_low_temperature_falls_back_where_cones_cannot_resolve():
 
 
 def test_many_classes_do_not_wait_for_the_cone(monkeypatch):
-    monkeypatch.setattr(module, "solve_conic", lambda program: pytest.fail("called"))
+    monkeypatch.setattr(routes, "solve_conic", lambda program: pytest.fail("called"))
     optimum = solve(100.0 ** (-np.arange(65) / 64), tau=0.5)
     assert_optimal(optimum)
 
 
 def test_an_uncertified_answer_is_raised_or_marked_never_silent(monkeypatch):
-    monkeypatch.setattr(module, "solve_conic", lambda program: ConicAnswer(np.eye(3), "optimal_inaccurate", 4))
+    monkeypatch.setattr(routes, "solve_conic", lambda program: ConicAnswer(np.eye(3), "optimal_inaccurate", 4))
     with pytest.raises(UncertifiedError, match=r"relative gap of .* above the tolerance"):
         solve([5, 2, 1], method="conic")
     marked = solve([5, 2, 1], method="conic", require_certificate=False)
@@ -195,10 +196,65 @@ def test_an_uncertified_answer_is_raised_or_marked_never_silent(monkeypatch):
         solve([5, 2, 1], tolerance=1e-17)
 
 
+@pytest.mark.parametrize("steps", [0, 1, 2])
+@pytest.mark.parametrize("method", ["factor", "reduced", "burer-monteiro", "auto"])
+def test_steps_that_run_out_are_never_silent(monkeypatch, method, steps):
+    """Whatever a solver returns when it stops early, it is raised on, or marked, or made good by another."""
+    counts = [90, 90, 40, 7, 2]
+    for name in ("solve_forces", "solve_reduced", "solve_factor"):
+        monkeypatch.setattr(routes, name, functools.partial(getattr(routes, name), max_steps=steps))
+    monkeypatch.setattr(routes, "CONIC_CLASSES", 0)
+    message = "stops at" if method == "factor" else "above the tolerance"
+    with pytest.raises(TailgeomError, match=message):
+        solve(counts, method=method, tolerance=1e-9)
+    if method == "factor":
+        return
+    marked = solve(counts, method=method, tolerance=1e-9, require_certificate=False)
+    truth = solve(counts, method="conic")
+    assert not marked.certified
+    assert marked.relative_gap > 1e-9
+    assert marked.value >= truth.lower_bound
+    assert marked.lower_bound <= truth.value
+
+
+def test_no_answer_at_all_is_raised(monkeypatch):
+    def fails(program):
+        raise TailgeomError("broken")
+
+    monkeypatch.setattr(routes, "_SOLVERS", dict.fromkeys(routes._SOLVERS, fails))
+    for require in (True, False):
+        with pytest.raises(UncertifiedError, match="No method finished"):
+            solve([5, 2, 1], require_certificate=require)
+
+
+def test_unresolved_classes_are_counted():
+    """The linear loss of 2 + 3 classes at ratio 1e12: forces among the rare ones are lost to rounding."""
+    optimum = solve([1e12] * 2 + [1.0] * 3, loss="linear")
+    assert optimum.certified
+    assert optimum.unresolved == 3
+    resolved = solve([100.0] * 2 + [1.0] * 3, loss="linear")
+    assert (resolved.unresolved, resolved.distinct) == (0, 3)
+    assert resolved.angle_error < 1e-8
+
+
+@pytest.mark.parametrize("noise", [1e-9, 1e-6, 1e-3])
+def test_estimated_errors_of_angles_follow_the_true_ones(noise):
+    optimum = solve(30.0 ** (-np.arange(5) / 4), tau=0.5)
+    rng = np.random.default_rng(0)
+    values, vectors = np.linalg.eigh(optimum.gram)
+    factor = vectors * np.sqrt(np.maximum(values, 0)) + noise * rng.normal(size=(5, 5))
+    factor /= np.linalg.norm(factor, axis=1)[:, None]
+    gram = np.clip(factor @ factor.T, -1, 1)
+    estimate = angle_errors(program_of(optimum), (gram + gram.T) / 2)
+    truth = np.abs(gram - optimum.gram).max()
+    assert truth / 30 < estimate.max() < 30 * truth
+
+
 def test_where_one_route_fails_the_next_one_answers(monkeypatch):
     """The certificate judges every answer, so that a broken solver costs time and no truth."""
-    monkeypatch.setattr(module, "solve_forces", lambda program: ForceAnswer(np.eye(3), np.ones(3), 0))
-    monkeypatch.setattr(module, "solve_factor", lambda program, start: FactorAnswer(np.eye(3), 0, 0.0))
+    broken = ForceAnswer(np.eye(3), np.ones(3), 0, 3, np.zeros(3, dtype=bool), 0.0)
+    monkeypatch.setattr(routes, "solve_forces", lambda program: broken)
+    monkeypatch.setattr(routes, "solve_factor", lambda program, start: FactorAnswer(np.eye(3), 0, 0.0))
     optimum = solve([5, 2, 1])
     assert_optimal(optimum)
     assert optimum.method == "conic"
