@@ -76,7 +76,8 @@ def test_every_figure_is_there_as_pdf_and_png_and_every_panel_names_a_command(de
     names = {path.stem for path in (demo / "figures").glob("*.pdf")}
     assert names == {path.stem for path in (demo / "figures").glob("*.png")}
     assert {
-        "contact_sheet", "counts", "training_curves", "collapse", "gram_features", "gram_predictions", "plane_features",
+        "angles_features", "angles_predictions", "contact_sheet", "counts", "training_curves", "collapse",
+        "gram_features", "gram_predictions", "plane_features",
         "plane_predictions", "margins", "bound_terms", "confidence", "gradient_share", "embedding",
     } == names  # fmt: skip
     page = (demo / "report.html").read_text()

@@ -27,7 +27,9 @@ def loaded_by(*words):
     return set(filter(None, last.removeprefix("loaded: ").removeprefix("loaded:").strip().split(",")))
 
 
-@pytest.mark.parametrize("words", [("--help",), ("train", "--help"), ("measure", "--help"), ("optimum", "--help")])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("train", "--help"), ("measure", "--help"), ("optimum", "--help"), ("phase", "--help")]
+)
 def test_help_imports_nothing_heavy(words):
     assert loaded_by(*words) == set()
 

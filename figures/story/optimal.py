@@ -1,6 +1,8 @@
 """Chapter: learned against optimal geometry."""
 
-from figures import gram, plane
+from typing import Any
+
+from figures import angles, gram, plane
 from figures.report import Section, Table
 from figures.story.desk import Desk, Payload
 
@@ -9,11 +11,16 @@ def _comparison(payload: Payload, of: str, target: str = "optimum") -> Payload |
     return next((c for c in payload["comparisons"] if c["of"] == of and c["target"] == target), None)
 
 
+def _angles(entry: Payload) -> dict[str, Any]:
+    parts = {part: entry[part] for part in ("learned", "optimal", "groups")}
+    return {**parts, "rms": entry["blocks"][0]["rms"]}
+
+
 def optimal(desk: Desk) -> Section:
     """Gram matrices, the plane, and the distance to every theory."""
     panels = []
     results = desk.result("compare")
-    for of in ("features", "predictions"):
+    for of in ("features", "projections", "predictions"):
         found = {name: entry for name, payload in results.items() if (entry := _comparison(payload, of)) is not None}
         if not found:
             continue
@@ -57,6 +64,16 @@ def optimal(desk: Desk) -> Section:
                 f"Learned and optimal class means of {of} in the plane",
             )
         )
+        panels.append(
+            desk.panel(
+                f"angles_{of}",
+                angles.figure({name: _angles(entry) for name, entry in found.items()}, reference="optimum"),
+                f"Angles between the class means of {of}, one point a pair of classes: on the diagonal where the "
+                "learned angle is the optimal one. Groups: " + next(iter(found.values()))["grouping"] + ".",
+                desk.command("compare"),
+                f"Learned over optimal angles between class means of {of}",
+            )
+        )
     rows = [
         [name, c["of"], c["target"], c["gram_error"], c["relative_error"], c["alignment"], c["procrustes"]]
         for name, payload in results.items()
@@ -69,6 +86,7 @@ def optimal(desk: Desk) -> Section:
         rows,
         desk.command("compare"),
     )
+    fits = [f"{name}, {sentence}" for name, payload in results.items() for sentence in payload["verdicts"]]
     optimum = next(iter(results.values()))["optimum"]
     text = (
         f"The optimum solves a convex program for the training counts ({optimum['loss']}, temperature "
@@ -77,4 +95,6 @@ def optimal(desk: Desk) -> Section:
         f"{optimum['rank']} and "
         f"{optimum['distinct']} distinct class vectors. The program is derived independently (ours)."
     )
-    return Section("Learned against optimal geometry", [text], panels, [table])
+    return Section(
+        "Learned against optimal geometry", [text, "Which theory fits best: " + " ".join(fits)], panels, [table]
+    )

@@ -1,0 +1,123 @@
+"""The study's table, and what it says."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.free.experiment import SIMPLEX_TOLERANCE
+from experiments.free.study import HEADER
+from geometry.atomic import write_csv, write_text
+
+SHOWN = (
+    "loss",
+    "variant",
+    "anchors",
+    "tau",
+    "imbalance",
+    "verdict",
+    "cosine_std",
+    "cosine_mean",
+    "spread",
+    "distinct",
+    "simplex_excess",
+    "agreeing",
+    "stationarity",
+)
+SAID = {
+    "simplex": "The simplex in every experiment",
+    "angles only": "The simplex's angles in every experiment, without collapse of the samples",
+    "objective": "Never the simplex: its loss is higher than the one reached, in every experiment",
+    "tie": "The simplex and other geometries alike, in every experiment",
+    "search": "No start as low as the simplex, in any experiment",
+    "no room": "No room for a simplex",
+    "mixed": "It depends",
+}
+
+Row = Mapping[str, Any]
+
+
+def findings(rows: Sequence[Row]) -> list[str]:
+    """What the rows say, from their numbers alone: balanced counts, then imbalanced ones; losses by what they reach."""
+    parts = {
+        "Balanced": [row for row in rows if row["imbalance"] == "balanced"],
+        "Imbalanced": [row for row in rows if row["imbalance"] != "balanced"],
+    }
+    return [f"{title}. {sentence}" for title, part in parts.items() for sentence in _by_verdict(part)]
+
+
+def _by_verdict(rows: Sequence[Row]) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for kind in dict.fromkeys((row["loss"], row["variant"], row["anchors"]) for row in rows):
+        mine = [row for row in rows if (row["loss"], row["variant"], row["anchors"]) == kind]
+        verdicts = {row["verdict"] for row in mine}
+        name = f"{' '.join(part for part in kind[:2] if part)} ({kind[2]}-averaged{_remark(mine)})"
+        groups.setdefault(verdicts.pop() if len(verdicts) == 1 else "mixed", []).append(name)
+    return [f"{text}: {'; '.join(groups[word])}." for word, text in SAID.items() if word in groups]
+
+
+def _remark(rows: Sequence[Row]) -> str:
+    """How far the cosines spread where they do, and how often no random start found what a shaken simplex did."""
+    told = []
+    spreads = [row["cosine_std"] for row in rows if row["verdict"] == "objective" and row["cosine_std"] is not None]
+    if spreads:
+        least, most = f"{min(spreads):.2g}", f"{max(spreads):.2g}"
+        told.append(f"cosines spread by {least}" + (f" to {most}" if most != least else ""))
+    nearby = sum(row["agreeing"] == 0 for row in rows)
+    if nearby:
+        told.append(f"in {nearby} of {len(rows)} found from near the simplex only")
+    return "".join(f", {text}" for text in told)
+
+
+def write_table(directory: Path, rows: Sequence[Row], *, command: str, seed: int, seconds: float) -> None:
+    """``table.csv`` and ``table.md``, with the command, seed, versions and hardware that made them."""
+    from experiments.provenance import provenance
+
+    write_csv(directory / "table.csv", HEADER, [[row[name] for name in HEADER] for row in rows])
+    made = provenance()
+    versions = ", ".join(
+        f"{name} {made['versions'][name]}" for name in ("tailgeom", "torch", "numpy", "scipy", "python")
+    )
+    hardware = f"{made['hardware']['machine']}, {os.cpu_count()} CPU cores, no GPU used"
+    lines = [
+        "# What any loss wants of free vectors",
+        "",
+        f"Made by `{command}` (seed {seed}, {seconds / 60:.0f} minutes; commit {made['commit']}; {versions};",
+        f"{hardware}).",
+        "",
+        "Per-sample unit vectors (or logits in a ball, or the layer-peeled model's features and classifier) optimised",
+        "directly under each loss, full batch, float64, from random starts and from a shaken simplex. Verdicts:",
+        "",
+        f"- *simplex*: every cosine of class means within {SIMPLEX_TOLERANCE:g} of -1/(C - 1), every sample within",
+        f"  {SIMPLEX_TOLERANCE:g} of its class mean; *angles only*: the first without the second;",
+        "- *objective*: the loss at the simplex, with prototypes or classifiers at their best, is higher than the one",
+        "  reached, so that it is not the search; *tie*: it is the same;",
+        "- *search*: the loss at the simplex is lower, and no start found it.",
+        "",
+        "`cosine_std` and `cosine_mean` are over pairs of classes; `spread` is the largest distance of a sample from",
+        "its class mean; `distinct` counts class vectors; `simplex_excess` is (loss at the simplex - loss reached) /",
+        "|loss at the simplex|; `agreeing` counts the random starts that reach the least loss found (fewer than all:",
+        "there are local minima); `stationarity` is the tangential gradient over the largest curvature. table.csv has",
+        "every column.",
+        "",
+        "## What this says",
+        "",
+        *(f"- {sentence}" for sentence in findings(rows)),
+        "",
+        "## Table",
+        "",
+        "| " + " | ".join(SHOWN) + " |",
+        "| " + " | ".join("---" for _ in SHOWN) + " |",
+        *("| " + " | ".join(_cell(name, row) for name in SHOWN) + " |" for row in rows),
+        "",
+    ]
+    write_text(directory / "table.md", "\n".join(lines))
+
+
+def _cell(name: str, row: Row) -> str:
+    value = row[name]
+    if value is None:
+        return ""
+    if name == "agreeing":
+        return f"{value}/{row['starts']}"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
