@@ -23,10 +23,22 @@ def cosine_matrix(rows: Tensor, columns: Tensor) -> Tensor:
     >>> cosine_matrix(torch.eye(2), torch.tensor([[3.0, 0.0]])).tolist()
     [[1.0], [0.0]]
     """
-    return _unit(rows) @ _unit(columns).T
+    return unit_vectors(rows) @ unit_vectors(columns).T
 
 
-def _unit(vectors: Tensor) -> Tensor:
+def unit_vectors(vectors: Tensor) -> Tensor:
+    """Each row over its Euclidean norm, as :func:`cosine_matrix` takes it.
+
+    Args:
+        vectors: ``(..., D)``.
+
+    Returns:
+        ``(..., D)``; a row shorter than 1e-8 stays shorter than 1, a zero row zero.
+
+    >>> import torch
+    >>> unit_vectors(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6..., 0.8...], [0.0, 0.0]]
+    """
     if vectors.numel() == 0:
         return vectors
     scale = vectors.detach().abs().amax(dim=-1, keepdim=True).clamp_min(1.0)

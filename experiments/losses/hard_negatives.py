@@ -4,13 +4,18 @@ A plan is made from predictions alone (no tensors of images), so that one vector
 and the same plan mixes images or features.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from experiments.losses.pairs import check_option
+
+Coefficient = Literal["batch", "pair"]
 
 
 @dataclass(frozen=True)
@@ -64,24 +69,35 @@ def allocate(class_counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
 
 
 def plan_hard_negatives(
-    probs: NDArray[np.floating], labels: NDArray[np.int64], *, rho: float, rng: np.random.Generator
+    probs: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    *,
+    rho: float,
+    rng: np.random.Generator,
+    coefficient: Coefficient = "batch",
 ) -> MixPlan | None:
     """Pair low-confidence positives of each class with the others most confidently mistaken for it.
 
     For class k, positives are ordered by their confidence p_k upwards and the rest of the batch by p_k
     downwards; a first fraction of the positives meets the first negatives in a full cross product, cut to the
     class's allocation. One mixing coefficient lam ~ Beta(rho, rho) serves the whole batch, except that a class
-    with one sample redraws it every round.
+    with one sample redraws it every round. ``coefficient="pair"`` draws one for every negative instead (ours);
+    the pairs are chosen alike.
 
     Args:
         probs: ``(B, K)`` predictions.
         labels: ``(B,)`` classes.
         rho: Beta parameter, 0.1 to 0.3, released default 0.2.
         rng: source of randomness.
+        coefficient: one for the ``batch`` (released) or one for each ``pair``.
 
     Returns:
         The plan, or None when the batch holds fewer than two classes.
+
+    Raises:
+        UsageError: an unknown coefficient.
     """
+    check_option("coefficient", coefficient, get_args(Coefficient))
     classes, counts = np.unique(labels, return_counts=True)
     if classes.size < 2:
         return None
@@ -90,7 +106,12 @@ def plan_hard_negatives(
         _plan_class(int(k), int(need), probs, labels, lam, rho, rng)
         for k, need in zip(classes, allocate(counts, len(labels)), strict=True)
     ]
-    return MixPlan(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    plan = MixPlan(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    if coefficient == "batch":
+        return plan
+    # mu stays 1 where a negative is not mixed with another one.
+    lam, mu = rng.beta(rho, rho, (2, len(plan.lam)))
+    return replace(plan, lam=lam, mu=np.where(plan.mu < 1, mu, 1.0))
 
 
 def _plan_class(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from experiments.losses import hard_negatives
 from experiments.losses.hard_negatives import allocate, plan_hard_negatives
 from experiments.losses.prior_weights import inverse_frequency_weights
+from geometry.errors import UsageError
 
 
 def random_probs(size, num_classes, rng):
@@ -238,3 +239,32 @@ def test_empty_cells_have_zero_weight_and_leave_the_rest_alone():
     weights = inverse_frequency_weights([[1, 0, 3], [0, 0, 0]])
     assert weights[0].tolist() == pytest.approx([1.5, 0.0, 0.5])
     assert weights[1].tolist() == [0, 0, 0]
+
+
+def test_one_coefficient_a_pair_changes_the_mix_and_not_the_pairs():
+    rng = np.random.default_rng(5)
+    probs, labels = random_probs(40, 4, rng), rng.integers(0, 4, 40)
+    batch, pair = (
+        plan_hard_negatives(probs, labels, rho=0.3, rng=np.random.default_rng(9), coefficient=coefficient)
+        for coefficient in ("batch", "pair")
+    )
+    first_round = batch.mu == 1  # later rounds draw their negatives afresh, from the same stream
+    for name in ("positive", "negative", "other", "labels"):
+        assert np.array_equal(getattr(batch, name), getattr(pair, name))
+    assert np.unique(batch.lam).size == 1
+    assert np.unique(pair.lam).size == len(pair.lam) > 10
+    assert np.all(pair.mu[first_round] == 1)
+    assert np.all((pair.lam > 0) & (pair.lam < 1))
+
+
+def test_coefficients_of_pairs_follow_their_beta_law():
+    rng = np.random.default_rng(6)
+    probs, labels = random_probs(4000, 3, rng), rng.integers(0, 3, 4000)
+    lam = plan_hard_negatives(probs, labels, rho=0.2, rng=rng, coefficient="pair").lam
+    assert abs(lam.mean() - 0.5) < 0.03
+    assert abs(lam.var() - 0.25 / 1.4) < 0.01  # 1 / (4 (2 rho + 1))
+
+
+def test_unknown_coefficient_is_one_sentence():
+    with pytest.raises(UsageError, match="batch, pair"):
+        plan_hard_negatives(np.eye(2), np.array([0, 1]), rho=0.2, rng=np.random.default_rng(0), coefficient="class")

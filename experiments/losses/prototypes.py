@@ -1,0 +1,63 @@
+"""Mean vectors of the samples of one class and one domain."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class CellMeans(NamedTuple):
+    """Means of the P (class, domain) cells that have a sample.
+
+    Attributes:
+        means: ``(P, D)``.
+        classes: ``(P,)``.
+        domains: ``(P,)``.
+    """
+
+    means: Tensor
+    classes: Tensor
+    domains: Tensor
+
+
+def cell_means(vectors: Tensor, labels: Tensor, domains: Tensor) -> CellMeans:
+    """The mean vector of every class in every domain, finite for finite vectors.
+
+    Args:
+        vectors: ``(B, D)``.
+        labels: ``(B,)`` classes.
+        domains: ``(B,)`` domains.
+
+    >>> cell_means(torch.tensor([[1.0], [0.5], [0.0]]), torch.tensor([0, 0, 1]), torch.tensor([0, 0, 0])).means.tolist()
+    [[0.75], [0.0]]
+    """
+    cells, cell = torch.unique(torch.stack([labels, domains.to(labels.dtype)]), dim=1, return_inverse=True)
+    largest = 0.99 * torch.finfo(vectors.dtype).max  # a mean of the largest numbers must not round beyond them
+    member = (torch.arange(cells.shape[1], device=cell.device)[:, None] == cell[None, :]).to(vectors.dtype)
+    means = (member / member.sum(dim=1, keepdim=True)) @ vectors.clamp(-largest, largest)
+    return CellMeans(means, cells[0], cells[1])
+
+
+def moving_prototypes(memory: Tensor, batch: CellMeans, *, momentum: float) -> Tensor:
+    """``momentum * memory + (1 - momentum) * batch mean`` of the cells that the batch holds; the others as they were.
+
+    Ours: the NDCL release keeps no memory. The gradient reaches the batch's means, at (1 - momentum) of its
+    size; keep ``moving_prototypes(...).detach()`` for the next step.
+
+    Args:
+        memory: ``(M, K, D)`` per domain and class; NaN where no sample was ever seen.
+        batch: the batch's means.
+        momentum: share of the memory, in [0, 1].
+
+    Returns:
+        ``(M, K, D)``; a cell seen for the first time holds its batch mean.
+
+    >>> now = CellMeans(torch.tensor([[1.0]]), torch.tensor([1]), torch.tensor([0]))
+    >>> moving_prototypes(torch.tensor([[[0.0], [0.0], [torch.nan]]]), now, momentum=0.5).flatten().tolist()
+    [0.0, 0.5, nan]
+    """
+    before = memory[batch.domains, batch.classes].to(batch.means)
+    moved = momentum * before + (1 - momentum) * batch.means
+    return memory.to(batch.means).index_put(
+        (batch.domains, batch.classes), torch.where(before.isnan(), batch.means, moved)
+    )
