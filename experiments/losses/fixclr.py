@@ -39,7 +39,8 @@ def repel_only(
     Reconstructed, ours, from the abstract of FixCLR (Son, Rezaei and Liu 2025, arXiv 2506.20841), whose
     equation and temperature were not at hand: it keeps only the repelling term and takes classes from
     pseudo-labels. ``aggregate="mean"`` divides the sum by ``|N(i)|``, so that the batch size does not matter; its
-    value at a collapsed simplex is ``-1 / ((C - 1) tau)``. Nothing is attracted: a class does not collapse by it.
+    value at a collapsed simplex is ``-1 / ((C - 1) tau)``. Nothing is attracted; between samples a class
+    collapses all the same at the optimum (Jensen, ours), between class means nothing holds its samples together.
 
     Args:
         vectors: ``(B, D)`` embeddings, normalised here.
