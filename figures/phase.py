@@ -133,13 +133,13 @@ def _curve(axes: Axes, diagram: Mapping[str, Any], centres: Array, edges: Array,
                 ends = edges[[column, column + 1]]
                 axes.plot(ends, [value, value], color=_CURVE, linewidth=1.6, path_effects=_HALO, gid="threshold")
         return
-    values = np.full(len(centres), np.nan)
+    ends: dict[int, list[float]] = {}  # of a window of collapse there are two in a column: a line through each
     for column, value in points:
-        values[column] = value
-    marker = "" if numeric else "o"
-    axes.plot(
-        centres, values, color=_CURVE, linewidth=1.6, marker=marker, markersize=3, path_effects=_HALO, gid="threshold"
-    )
+        ends.setdefault(column, []).append(value)
+    look = {"color": _CURVE, "linewidth": 1.6, "markersize": 3, "path_effects": _HALO, "gid": "threshold"}
+    for place in range(max(map(len, ends.values()), default=0)):
+        values = [ends[c][place] if place < len(ends.get(c, ())) else np.nan for c in range(len(centres))]
+        axes.plot(centres, values, marker="" if numeric else "o", **look)
 
 
 def _rank_norm(ranks: Array) -> Normalize:

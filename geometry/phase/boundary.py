@@ -62,7 +62,8 @@ def phase_curve(
         collisions: negatives may be of the anchor's own class.
 
     Returns:
-        One point, or one for each critical temperature; one with NaN and the reason where there is none.
+        A point for each end of each interval of R with collapse, or for each critical temperature; one with NaN and
+        the reason where there is none.
 
     Raises:
         UsageError: see :func:`geometry.phase.two_groups`; bad ``temperatures``.
@@ -74,9 +75,12 @@ def phase_curve(
     """
     if ratio is None:
         found = threshold(majority, minority, loss=loss, tau=tau, q=q, negatives=negatives, collisions=collisions)
-        never = found.r_star is None
-        r_star = float("nan") if found.r_star is None else float(found.r_star)
-        return (BoundaryPoint(r_star, float(tau), negatives, majority, minority, not never, found.reason),)
+        ends = [(r, above) for window in found.windows for r, above in ((window.low, True), (window.high, False))]
+        return tuple(
+            BoundaryPoint(float(r), float(tau), negatives, majority, minority, above, found.reason)
+            for r, above in ends or [(np.nan, False)]
+            if not np.isinf(r)
+        )
     if len(temperatures) != 2 or not 0.0 < temperatures[0] <= temperatures[1]:
         raise UsageError("Expected a lowest and a highest temperature, both positive.")
     at_ratio, (lowest, highest) = float(ratio), temperatures

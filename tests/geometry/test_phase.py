@@ -212,3 +212,12 @@ def test_a_diagram_counts_the_cells_beyond_its_curve():
     assert PhaseDiagram("tau", cells, curve).disagreements == 0
     assert PhaseDiagram("tau", cells, curve).collapsed_cells == 1
     assert PhaseDiagram("tau", cells, curve[::-1]).disagreements == 2
+
+
+def test_a_window_of_collapse_has_two_ends():
+    """Log-mean-exp, three majority classes, low temperature: minorities share a vector and part again."""
+    begins, ends = phase_curve(3, 3, loss="lme", tau=0.1)
+    assert (begins.collapsed_above, ends.collapsed_above) == (True, False)
+    for ratio, collapsed in ((0.98 * begins.ratio, False), (1.02 * begins.ratio, True), (0.98 * ends.ratio, True)):
+        assert phase_cell(ratio, 3, 3, loss="lme", tau=0.1).collapsed is collapsed
+    assert phase_cell(1.02 * ends.ratio, 3, 3, loss="lme", tau=0.1).collapsed is False
