@@ -19,7 +19,8 @@ class RankTest:
         statistic: Friedman's chi-square, corrected for ties, k - 1 degrees of freedom.
         p_value: of ``statistic``; NaN with fewer than two complete blocks or fewer than three algorithms.
         f_statistic: Iman and Davenport's ``(N - 1) chi2 / (N (k - 1) - chi2)``; less conservative.
-        f_p_value: of ``f_statistic`` with ``k - 1`` and ``(k - 1)(N - 1)`` degrees of freedom.
+        f_p_value: of ``f_statistic`` with ``k - 1`` and ``(k - 1)(N - 1)`` degrees of freedom; NaN where all blocks
+            rank alike, for the statistic is infinite then and its distribution says nothing.
         critical_difference: two average ranks closer than this are not told apart at ``level``.
         level: family-wise error of the critical difference.
         blocks: N, complete blocks that carry the test.
@@ -100,7 +101,7 @@ def friedman(scores: ArrayLike, *, larger_is_better: bool = True, level: float =
         statistic=statistic,
         p_value=float(chdtrc(k - 1, statistic)),
         f_statistic=ratio,
-        f_p_value=float(fdtrc(k - 1, (k - 1) * (n - 1), ratio)) if np.isfinite(ratio) else 0.0,
+        f_p_value=float(fdtrc(k - 1, (k - 1) * (n - 1), ratio)) if np.isfinite(ratio) else nan,
         critical_difference=spread,
         level=level,
         blocks=n,

@@ -12,7 +12,7 @@ from experiments.cli import COMMANDS
 
 def examples(name):
     """The example command lines in a command's help."""
-    command = import_module(f"experiments.cli.{name}").COMMAND
+    command = import_module(f"experiments.cli.{name.replace('-', '_')}").COMMAND
     documented = command.__args__ if hasattr(command, "__args__") else (command,)
     found = []
     for entry in documented:
@@ -40,7 +40,7 @@ def test_help_has_an_example(tailgeom, name):
 @pytest.mark.parametrize("line", [line for name in COMMANDS for line in examples(name)])
 def test_examples_parse(line):
     _, name, *words = shlex.split(line)
-    command = import_module(f"experiments.cli.{name}").COMMAND
+    command = import_module(f"experiments.cli.{name.replace('-', '_')}").COMMAND
     tyro.cli(command, args=words, config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff))
 
 
