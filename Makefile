@@ -25,6 +25,7 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.losses
 	$(BIN)/python -m benchmarks.geometry
+	$(BIN)/python -m benchmarks.training
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tailgeom needs Python 3.11 or newer")'

@@ -15,15 +15,21 @@ from experiments.task import Task
 def predict(
     model: Classifier, task: Task, index: NDArray[np.intp], device: torch.device, *, chunk: int = 256
 ) -> tuple[Tensor, Tensor]:
-    """Features ``(n, D)`` and logits ``(n, K)`` on the CPU, in evaluation mode, without augmentation."""
+    """Features ``(n, D)`` and logits ``(n, K)`` on the CPU, in evaluation mode, without augmentation.
+
+    Images go through the model ``chunk`` at a time, feature vectors all at once.
+    """
     was_training = model.training
     model.eval()
     features, logits = [], []
+    chunk = chunk if task.inputs.images else max(1, len(index))
     for start in range(0, len(index), chunk):
         found = model.features(task.inputs.batch(index[start : start + chunk], device))
         features.append(found.cpu())
         logits.append(model.head(found).cpu())
     model.train(was_training)
+    if len(features) == 1:
+        return features[0], logits[0]
     return torch.cat(features), torch.cat(logits)
 
 

@@ -9,16 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from experiments.algorithms import Algorithm
 from experiments.algorithms.registry import resolve_options
 from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig, data_config
-from experiments.data.batches import BatchSampler
+from experiments.devices import pick_device
 from experiments.evaluation import predict
 from experiments.models import Classifier, build_classifier
 from experiments.probes.anchor_gradients import Recorded, record_anchor_gradients
 from experiments.provenance import provenance
 from experiments.runs import RunDirectory
-from experiments.task import Task, open_task
-from experiments.training import build, next_batch, pick_device, require_same_origin, step_rng
+from experiments.task import WHOLE, Task, open_task, open_whole
+from experiments.training import build, build_sampler, next_batch, require_same_origin, step_rng
 from geometry.artifact import SPLITS, Artifact
 from geometry.errors import DataError, UsageError
 
@@ -72,15 +73,28 @@ def extract_run(
     step = saved.state["best_step"] if checkpoint == "selected" else saved.step
     made_by = {"run": run.config(), "checkpoint": checkpoint, "step": step, **provenance()}
     artifact = _collect(algorithm.model, task, where, made_by, progress, with_head=True)
-    return replace(artifact, probes=_probe(config, task, algorithm.model, where))
+    return replace(artifact, probes=_probe(config, task, algorithm, where))
 
 
 def extract_frozen(
-    data: DataConfig, model: ModelConfig, *, device: str = "auto", progress: Progress | None = None
+    data: DataConfig,
+    model: ModelConfig,
+    *,
+    whole: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
 ) -> Artifact:
-    """Features of an untrained or pretrained backbone, without a head: what ``train --features`` reads."""
+    """Features of an untrained or pretrained backbone, without a head: what ``train --features`` reads.
+
+    Args:
+        data: the data set, and how it is split.
+        model: the backbone.
+        whole: every image of the data set and no split; training then splits the features as it would the images.
+        device: auto, cpu or cuda.
+        progress: called with samples done and in all.
+    """
     config = RunConfig(data=data, model=model)
-    task = open_task(config)
+    task = open_whole(data) if whole else open_task(config)
     where = pick_device(device)
     classifier = build_classifier(model.backbone, len(task.classes), seed=data.seed, weights=model.weights).to(where)
     made_by = {"frozen": config.to_dict(), **provenance()}
@@ -96,12 +110,15 @@ def _collect(
     *,
     with_head: bool,
 ) -> Artifact:
-    index = np.concatenate([task.indices(part) for part in SPLITS])
-    features, logits = [], []
+    parts = (WHOLE,) if (task.part == WHOLE).all() else SPLITS
+    index = np.concatenate([task.indices(part) for part in parts])
+    features, logits, projections = [], [], []
     for start in range(0, len(index), CHUNK):
         found, scores = predict(model, task, index[start : start + CHUNK], device, chunk=CHUNK)
         features.append(found.numpy())
         logits.append(scores.numpy())
+        if with_head and model.projection is not None:
+            projections.append(_numpy(model.project(found.to(device))))
         if progress is not None:
             progress(min(start + CHUNK, len(index)), len(index))
     return Artifact(
@@ -109,13 +126,14 @@ def _collect(
         labels=task.labels[index],
         class_names=task.classes,
         logits=np.concatenate(logits) if with_head else None,
+        projections=np.concatenate(projections) if projections else None,
         domains=task.domain[index],
         domain_names=task.domains,
-        split=np.concatenate([np.full(len(task.indices(part)), code) for code, part in enumerate(SPLITS)]),
-        split_names=SPLITS,
+        split=np.concatenate([np.full(len(task.indices(part)), code) for code, part in enumerate(parts)]),
+        split_names=parts,
         head_weight=_numpy(model.head.weight) if with_head else None,
         head_bias=_numpy(model.head.bias) if with_head else None,
-        train_counts=task.counts,
+        train_counts=task.counts if task.counts.any() else None,
         held_out=task.held_out,
         shot_thresholds=task.shot_thresholds,
         sample_ids=tuple(task.sample_ids[i] for i in index),
@@ -127,15 +145,15 @@ def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
     return tensor.detach().cpu().numpy()
 
 
-def _probe(config: RunConfig, task: Task, model: Classifier, device: torch.device) -> Recorded:
+def _probe(config: RunConfig, task: Task, algorithm: Algorithm, device: torch.device) -> Recorded:
     """Record anchor gradients on the run's own first training batches, without augmentation."""
     plain = replace(config, optim=replace(config.optim, augment="none"))
-    pools = [task.indices("train", domain) for domain in task.sources]
-    sampler = BatchSampler(pools, config.optim.batch_size, config.data.seed)
+    sampler = build_sampler(config, task)
     steps = range(min(PROBE_BATCHES, config.optim.steps))
     return record_anchor_gradients(
-        model,
+        algorithm.model,
         (next_batch(plain, task, sampler, step, device) for step in steps),
         (step_rng(config.data.seed, step, "probe") for step in steps),
-        rho=resolve_options("ndcl", {})["rho"] if config.optim.algorithm != "ndcl" else config.optim.options["rho"],
+        rho=float(config.optim.options.get("rho", resolve_options("ndcl", {})["rho"])),
+        own=algorithm.contrast,
     )

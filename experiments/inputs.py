@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from experiments.data.catalogue import Catalogue
 from experiments.data.decode import decode
+from experiments.data.pixels import PixelCache
 
 Progress = Callable[[int, int], None]
 
@@ -37,7 +39,7 @@ class Inputs(Protocol):
 
 
 class ImageInputs:
-    """Images of a catalogue, decoded once where they are asked for often, else on the fly.
+    """Images of a catalogue, decoded once into the cache where they are asked for often, else on the fly.
 
     Args:
         catalogue: where the images are.
@@ -49,22 +51,18 @@ class ImageInputs:
 
     def __init__(self, catalogue: Catalogue, size: int) -> None:
         self.catalogue, self.size = catalogue, size
-        self._row = np.full(len(catalogue.paths), -1, dtype=np.int64)
-        self._store = np.zeros((0, size, size, 3), dtype=np.uint8)
+        self._cache: PixelCache | None = None
 
     def prepare(self, index: NDArray[np.intp], progress: Progress | None = None) -> None:
-        """Decode these samples and keep them as uint8."""
-        fresh = np.unique(index[self._row[index] < 0])
-        if fresh.size:
-            decoded = decode(self.catalogue, fresh, self.size, progress=progress)
-            self._row[fresh] = len(self._store) + np.arange(fresh.size)
-            self._store = np.concatenate([self._store, decoded.images])
+        """Decode these samples into the cache, as uint8."""
+        self._cache = self._cache or PixelCache(self.catalogue, self.size)
+        self._cache.fill(index, progress)
 
     def batch(self, index: NDArray[np.intp], device: torch.device) -> Tensor:
         """``(n, 3, size, size)`` in [0, 1]."""
-        rows = self._row[index]
-        pixels = self._store[rows] if (rows >= 0).all() else decode(self.catalogue, index, self.size).images
-        return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
+        read = self._cache.read(index) if self._cache else decode(self.catalogue, index, self.size).images
+        # Bytes travel to the device and become floats there.
+        return torch.from_numpy(read).to(device).permute(0, 3, 1, 2).float().div_(255)
 
     def digest(self) -> str:
         """The size images are brought to; their files are told apart by name."""
@@ -72,7 +70,7 @@ class ImageInputs:
 
 
 class FeatureInputs:
-    """Feature vectors that another model made.
+    """Feature vectors that another model made, as one contiguous float32 tensor.
 
     Args:
         features: ``(N, D)``.
@@ -81,16 +79,33 @@ class FeatureInputs:
     images = False
 
     def __init__(self, features: NDArray[np.floating]) -> None:
-        self.features = torch.as_tensor(np.asarray(features, dtype=np.float32))
+        self.features = torch.from_numpy(np.require(features, np.float32, ("C", "W")))
         self.num_inputs = int(self.features.shape[1])
+        self._row = np.arange(len(self.features))
+        self._store: dict[torch.device, Tensor] = {torch.device("cpu"): self.features}
 
     def prepare(self, index: NDArray[np.intp], progress: Progress | None = None) -> None:
-        """Nothing to decode."""
+        """Lay these samples out one after the other, so that a whole part is a view and not a copy."""
+        if np.array_equal(self._row[index], np.arange(len(index))):
+            return
+        rest = np.setdiff1d(np.arange(len(self.features)), index)
+        order = np.concatenate([index, rest])
+        self._row = np.argsort(order)
+        self._store = {torch.device("cpu"): self.features[torch.from_numpy(order)]}
 
     def batch(self, index: NDArray[np.intp], device: torch.device) -> Tensor:
-        """``(n, D)``."""
-        return self.features[torch.as_tensor(index)].to(device)
+        """``(n, D)``; a view where the samples lie side by side."""
+        if device not in self._store:
+            self._store[device] = self._store[torch.device("cpu")].to(device)
+        store, rows = self._store[device], self._row[index]
+        if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+            return store[rows[0] : rows[-1] + 1]
+        return store.index_select(0, torch.from_numpy(rows).to(device))
 
     def digest(self) -> str:
         """SHA-256 of the features."""
-        return hashlib.sha256(self.features.numpy().tobytes()).hexdigest()
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(self.features.numpy().data).hexdigest()

@@ -1,8 +1,11 @@
 """The task of a run: samples, their parts, counts and shot groups, from images or from an artifact's features."""
 
+import csv
 import hashlib
+import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +14,18 @@ from numpy.typing import NDArray
 
 from experiments.config import DataConfig, RunConfig
 from experiments.data.catalogue import Catalogue
-from experiments.data.datasets import open_dataset
-from experiments.data.decode import decode
-from experiments.data.imbalance import CountTable
-from experiments.data.protocols import protocol, shot_thresholds
-from experiments.data.settings import make_counts
-from experiments.data.splits import PARTS, Split, make_split
+from experiments.data.protocols import shot_thresholds
+from experiments.data.splits import PARTS, Split
+from experiments.devices import pick_device
+from experiments.frozen import FrozenInputs
 from experiments.inputs import FeatureInputs, ImageInputs, Inputs, Progress
+from experiments.splitting import image_size, open_catalogue, split_catalogue
 from geometry.artifact import Artifact, load
-from geometry.atomic import plain, write_csv
+from geometry.atomic import plain, write_csv, write_text
 from geometry.errors import DataError
 from geometry.shots import ShotThresholds
 
-DIGITS_SIZE, PHOTOGRAPH_SIZE = 28, 224
+WHOLE = "all"  # the part of every sample where nothing is split
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +41,11 @@ class Task:
         domain: ``(N,)`` positions in ``domains``.
         part: ``(N,)`` names: train, validation, source_test, target, or another that is not used.
         counts: ``(M, K)`` training samples per domain and class.
-        shot_thresholds: boundaries of many, medium and few.
+        shot_thresholds: boundaries of many, medium and few; None where nothing is split.
         sample_ids: N names.
         inputs: the samples themselves.
         identity: what identifies data and split, as plain values.
-        split: how the images were split; None for features, whose artifact was split when it was made.
+        split: how the samples were split; None for features whose artifact was split when it was made.
         broken: files that were left out because they are no images.
     """
 
@@ -55,7 +57,7 @@ class Task:
     domain: NDArray[np.int64]
     part: NDArray[np.str_]
     counts: NDArray[np.int64]
-    shot_thresholds: ShotThresholds
+    shot_thresholds: ShotThresholds | None
     sample_ids: tuple[str, ...]
     inputs: Inputs
     identity: Mapping[str, Any] = field(default_factory=dict)
@@ -87,13 +89,12 @@ class Task:
         """Write counts.csv (training samples per source domain and class) and splits.csv (every sample's part)."""
         rows = [(self.domains[m], *self.counts[m]) for m in self.sources]
         write_csv(directory / "counts.csv", ("domain", *self.classes), rows)
-        columns = (
-            self.sample_ids,
-            [self.domains[m] for m in self.domain],
-            [self.classes[k] for k in self.labels],
-            self.part,
-        )
-        write_csv(directory / "splits.csv", ("id", "domain", "class", "split"), zip(*columns, strict=True))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("id", "domain", "class", "split"))
+        columns = np.asarray(self.domains)[self.domain], np.asarray(self.classes)[self.labels], self.part
+        writer.writerows(zip(self.sample_ids, *(column.tolist() for column in columns), strict=True))
+        write_text(directory / "splits.csv", text.getvalue())
 
     def describe(self) -> dict[str, Any]:
         """What identifies the data, for manifests."""
@@ -105,10 +106,9 @@ class Task:
 
     def digest(self) -> str:
         """SHA-256 of which samples there are and what part each plays; a run goes on only with the same."""
-        state = hashlib.sha256(self.inputs.digest().encode())
-        for row in zip(self.sample_ids, self.domain.tolist(), self.labels.tolist(), self.part.tolist(), strict=True):
-            state.update(repr(row).encode())
-        return state.hexdigest()
+        columns = (self.sample_ids, self.domain.tolist(), self.labels.tolist(), self.part.tolist())
+        rows = "".join(map(repr, zip(*columns, strict=True)))
+        return hashlib.sha256((self.inputs.digest() + rows).encode()).hexdigest()
 
 
 def open_task(config: RunConfig, progress: Progress | None = None) -> Task:
@@ -118,65 +118,108 @@ def open_task(config: RunConfig, progress: Progress | None = None) -> Task:
         UsageError: an unknown data set, domain or setting (the known ones are listed).
         DataError: data that are missing, broken or too few (the cell is named).
     """
-    if config.features is not None:
-        return _from_artifact(config.features, load(config.features))
-    return _from_images(config.data, progress)
+    if config.features is None:
+        return _from_images(config, progress)
+    artifact = _read(config.features, *_stamp(config.features))
+    if "train" in artifact.split_names and not config.data.chosen:
+        return _from_artifact(config.features, artifact)
+    return _from_split_anew(config.features, artifact, config.data)
 
 
-def open_split(config: DataConfig, progress: Progress | None = None) -> tuple[Split, ShotThresholds, tuple[str, ...]]:
-    """The split of a data set under a setting, its shot thresholds, and the broken files left out."""
-    catalogue, broken = _open_catalogue(config, progress)
-    held_out = catalogue.domain_position(config.test_domain)
-    sources = [m for m in range(len(catalogue.domains)) if m != held_out]
-    published = protocol(catalogue.name, config.setting)
-    validation = config.validation or published.validation
-    table: CountTable = make_counts(
-        config.setting,
-        catalogue.sizes[sources],
-        [catalogue.domains[m] for m in sources],
-        catalogue.classes,
-        validation=validation,
-        seed=config.seed,
-        **published.parameters,
-    )
-    split = make_split(catalogue, table, config.test_domain, validation=validation, seed=config.seed)
-    return split, shot_thresholds(catalogue.name, config.setting, config.test_domain, table.counts), broken
+@lru_cache(maxsize=1)
+def _read(path: Path, *stamp: int) -> Artifact:
+    """The artifact at a path as it stands; a sweep in one process reads the same one once."""
+    return load(path)
 
 
-def _open_catalogue(config: DataConfig, progress: Progress | None) -> tuple[Catalogue, tuple[str, ...]]:
-    catalogue = open_dataset(config.dataset, config.data, allow_missing=config.allow_missing)
-    if not config.skip_broken:
-        return catalogue, ()
-    # Broken files are found before splitting, so that counts and splits are those of the images that remain.
-    found = decode(catalogue, size=1, skip_broken=True, progress=progress)
-    return (catalogue.select(found.kept) if found.broken else catalogue), found.broken
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when the files of an artifact do; nothing where there are none."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
+    return tuple(number for file in files for number in (file.stat().st_mtime_ns, file.stat().st_size))
 
 
-def _from_images(config: DataConfig, progress: Progress | None) -> Task:
-    split, thresholds, broken = open_split(config, progress)
-    catalogue = split.catalogue
-    size = config.image_size or (DIGITS_SIZE if catalogue.name == "digits" else PHOTOGRAPH_SIZE)
+def open_whole(config: DataConfig, progress: Progress | None = None) -> Task:
+    """Every image of a data set, of no part: what features are extracted from once, for many splits."""
+    catalogue, broken = open_catalogue(config, progress)
+    size = image_size(catalogue, config)
     return Task(
         name=catalogue.name,
         classes=catalogue.classes,
         domains=catalogue.domains,
-        held_out=config.test_domain,
+        held_out=None,
+        labels=catalogue.label,
+        domain=catalogue.domain,
+        part=np.full(len(catalogue), WHOLE),
+        counts=np.zeros((len(catalogue.domains), len(catalogue.classes)), dtype=np.int64),
+        shot_thresholds=None,
+        sample_ids=catalogue.paths,
+        inputs=ImageInputs(catalogue, size),
+        identity={"dataset": catalogue.name, "image_size": size, "sizes": {WHOLE: len(catalogue)}},
+        broken=broken,
+    )
+
+
+def open_split(config: DataConfig, progress: Progress | None = None) -> tuple[Split, ShotThresholds, tuple[str, ...]]:
+    """The split of a data set under a setting, its shot thresholds, and the broken files left out."""
+    catalogue, broken = open_catalogue(config, progress)
+    return *split_catalogue(catalogue, config), broken
+
+
+def _from_images(config: RunConfig, progress: Progress | None) -> Task:
+    split, thresholds, broken = open_split(config.data, progress)
+    images = ImageInputs(split.catalogue, image_size(split.catalogue, config.data))
+    inputs: Inputs = images
+    if config.model.finetune == "none":
+        inputs = FrozenInputs(images, config.model, config.data.seed, pick_device(config.optim.device))
+    return _from_split(split, thresholds, inputs, {"source": plain(asdict(config.data.filled()))}, broken)
+
+
+def _from_split(
+    split: Split, thresholds: ShotThresholds, inputs: Inputs, more: Mapping[str, Any], broken: tuple[str, ...] = ()
+) -> Task:
+    catalogue = split.catalogue
+    return Task(
+        name=catalogue.name,
+        classes=catalogue.classes,
+        domains=catalogue.domains,
+        held_out=split.held_out,
         labels=catalogue.label,
         domain=catalogue.domain,
         part=np.asarray(PARTS)[split.part],
         counts=split.counts("train"),
         shot_thresholds=thresholds,
         sample_ids=catalogue.paths,
-        inputs=ImageInputs(catalogue, size),
-        identity=split.to_manifest() | {"source": plain(asdict(config))},
+        inputs=inputs,
+        identity={**split.to_manifest(), **more},
         split=split,
         broken=broken,
     )
 
 
+def _from_split_anew(path: Path, artifact: Artifact, config: DataConfig) -> Task:
+    """The features of an artifact, split as the images they come from would be."""
+    made_from = dict(artifact.provenance.get("data", {}))
+    # Splits belong to names and catalogue order: domain, class, file.
+    ids = artifact.sample_ids or tuple(f"{i:09d}" for i in range(len(artifact.labels)))
+    order = np.lexsort((np.asarray(ids), artifact.labels, artifact.domains))
+    catalogue = Catalogue(
+        str(made_from.get("dataset", path.stem)),
+        path,
+        artifact.domain_names,
+        artifact.class_names,
+        ids,
+        artifact.domains,
+        artifact.labels,
+    ).select(order)
+    if not config.test_domain and artifact.held_out is not None:
+        config = replace(config, test_domain=artifact.held_out)
+    split, thresholds = split_catalogue(catalogue, replace(config, dataset=catalogue.name))
+    in_order = bool((np.diff(order) == 1).all())
+    features = FeatureInputs(artifact.features if in_order else artifact.features[order])
+    return _from_split(split, thresholds, features, {"features": str(path)})
+
+
 def _from_artifact(path: Path, artifact: Artifact) -> Task:
-    if "train" not in artifact.split_names:
-        raise DataError(f"Expected a split named train in {path}, it has {', '.join(artifact.split_names)}.")
     part = np.asarray(artifact.split_names)[artifact.split]
     train = part == "train"
     if not train.any():

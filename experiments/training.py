@@ -6,6 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,39 +15,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experiments.acceleration import accelerate
 from experiments.algorithms import Algorithm, Batch, TrainingSet, build_algorithm
 from experiments.algorithms.registry import resolve_options
 from experiments.augment import augment
 from experiments.config import RunConfig
-from experiments.data.batches import BatchSampler
+from experiments.data.batches import BatchSampler, ClassAwareSampler, Sampler
+from experiments.devices import pick_device
+from experiments.distributed import Ranks, join
+from experiments.divergence import DivergedError, broken_weights, finite_values
 from experiments.evaluation import accuracies, predict
 from experiments.models import build_classifier
+from experiments.optimizers import build_optimizer, learning_rate, set_learning_rate
 from experiments.provenance import provenance
 from experiments.runs import Checkpoint, RunDirectory
 from experiments.task import Task, open_task
 from geometry.atomic import write_json
-from geometry.errors import DataError, TailgeomError, UsageError
+from geometry.errors import DataError
 from geometry.shots import group_masks, shot_groups
 
 PURPOSES = ("terms", "augment", "probe")  # separate random streams; append only, the position is the stream
 Report = Callable[[int, dict[str, float]], None]
-
-
-class DivergedError(TailgeomError):
-    """A loss term stopped being finite; the last good checkpoint is kept."""
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` (a GPU when there is one), ``cpu`` or ``cuda``.
-
-    Raises:
-        UsageError: unknown name, or no GPU.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"Unknown device {name!r}; known: auto, cpu, cuda.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("Expected a GPU for --device cuda, found none; use --device cpu or auto.")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def step_rng(seed: int, step: int, purpose: str) -> np.random.Generator:
@@ -62,12 +51,27 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Algorithm:
         seed=config.data.seed,
         weights=config.model.weights,
         num_inputs=task.inputs.num_inputs,
+        projection=config.model.projection,
+        finetune=config.model.finetune,
     )
-    training_set = TrainingSet(counts=task.source_counts)
+
+    def features(part: str) -> tuple[Tensor, Tensor]:
+        index = task.indices(part)
+        return task.inputs.batch(index, device), torch.as_tensor(task.labels[index]).to(device)
+
+    training_set = TrainingSet(task.source_counts, config.optim.steps, None if task.inputs.images else features)
     return build_algorithm(config.optim.algorithm, model, training_set, config.optim.options).to(device)
 
 
-def next_batch(config: RunConfig, task: Task, sampler: BatchSampler, step: int, device: torch.device) -> Batch:
+def build_sampler(config: RunConfig, task: Task) -> Sampler:
+    """The configured order of the training samples."""
+    pools = [task.indices("train", domain) for domain in task.sources]
+    if config.optim.sampling == "class-aware":
+        return ClassAwareSampler(pools, task.labels, config.optim.batch_size, config.data.seed)
+    return BatchSampler(pools, config.optim.batch_size, config.data.seed)
+
+
+def next_batch(config: RunConfig, task: Task, sampler: Sampler, step: int, device: torch.device) -> Batch:
     """The batch of a step, augmented: a pure function of configuration and step."""
     per_domain = sampler.indices(step)
     index = np.concatenate(per_domain)
@@ -82,7 +86,7 @@ def train(config: RunConfig, path: Path, *, task: Task | None = None, report: Re
     """Train, or resume, or return at once when the run is done.
 
     On a CPU, with the same number of threads, a run that was killed and resumed ends with the same bytes as one that
-    was not.
+    was not. Under torchrun all processes call this together and train one run (:mod:`experiments.distributed`).
 
     Args:
         config: everything the run is repeatable from.
@@ -93,24 +97,30 @@ def train(config: RunConfig, path: Path, *, task: Task | None = None, report: Re
     Raises:
         UsageError: the directory holds another configuration; an unknown name.
         DataError: data are missing or broken; the directory cannot be written.
-        DivergedError: a loss term is NaN or infinite.
+        DivergedError: a loss term, a gradient or a weight is NaN or infinite.
     """
     resolve_options(config.optim.algorithm, config.optim.options)
+    ranks = join()
     run, device = RunDirectory(path), pick_device(config.optim.device)
-    if run.path.exists() and run.finished:
+    if ranks.share(run.path.exists() and run.finished):
         run.start(resolved(config))
         return run
     task = task or open_task(config)
-    with run.locked():
-        run.start(resolved(config))
-        trainer = _Trainer(config, task, run, device)
+    with run.locked() if ranks.first else nullcontext():
+        if ranks.first:
+            run.start(resolved(config))
+        trainer = _Trainer(config, task, run, device, ranks)
         trainer.resume()
-        task.save_tables(run.path)
+        if ranks.first:
+            task.save_tables(run.path)
         task.prepare()
         began = time.monotonic()
         trainer.run(report)
-        write_json(run.path / "manifest.json", manifest(config, task, run, time.monotonic() - began))
-        run.finish()
+        if ranks.first:
+            made = manifest(config, task, run, time.monotonic() - began) | {"processes": ranks.size}
+            write_json(run.path / "manifest.json", made)
+            run.finish()
+    ranks.wait()
     return run
 
 
@@ -119,8 +129,6 @@ def resolved(config: RunConfig) -> dict[str, Any]:
     plain = config.to_dict()
     plain["optim"]["options"] = resolve_options(config.optim.algorithm, config.optim.options)
     plain["optim"].pop("device")
-    if config.features is not None:  # the artifact brings its own images, split and backbone
-        plain["data"], plain["model"] = {"seed": config.data.seed}, None
     return plain
 
 
@@ -161,17 +169,17 @@ def manifest(config: RunConfig, task: Task, run: RunDirectory, seconds: float) -
 
 
 class _Trainer:
-    """The mutable state of one training run."""
+    """The mutable state of one training run; of several ranks, the first alone writes."""
 
-    def __init__(self, config: RunConfig, task: Task, run: RunDirectory, device: torch.device) -> None:
-        self.config, self.task, self.run_directory, self.device = config, task, run, device
+    def __init__(self, config: RunConfig, task: Task, run: RunDirectory, device: torch.device, ranks: Ranks) -> None:
+        self.config, self.task, self.run_directory, self.device, self.ranks = config, task, run, device, ranks
         self.algorithm = build(config, task, device)
         self.algorithm.train()
-        self.optimizer = torch.optim.Adam(
-            self.algorithm.parameters(), lr=config.optim.lr, weight_decay=config.optim.weight_decay
-        )
-        pools = [task.indices("train", domain) for domain in task.sources]
-        self.sampler = BatchSampler(pools, config.optim.batch_size, config.data.seed)
+        backbone = self.algorithm.model.backbone
+        accelerate(backbone, precision=config.optim.precision, compiled=config.optim.compile, device=device)
+        ranks.split(backbone)
+        self.optimizer = build_optimizer(config.optim, self.algorithm.parameters())
+        self.sampler = build_sampler(config, task)
         self.groups = group_masks(shot_groups(task.source_counts, task.shot_thresholds))
         self.step, self.best_score, self.best_step = 0, -1.0, 0
         self.data_digest = task.digest()
@@ -189,10 +197,13 @@ class _Trainer:
             count += 1
             checkpoint = self.step % optim.checkpoint_every == 0 or self.step == optim.steps
             if self.step % optim.log_every == 0 or checkpoint:
-                self.run_directory.append_metrics({"step": self.step} | {k: v / count for k, v in sums.items()})
+                self._log({"step": self.step} | {k: v / count for k, v in sums.items()})
                 sums.clear()
                 count = 0
             if checkpoint:
+                broken = broken_weights(self.algorithm)
+                if broken:
+                    raise self._diverged(self.step - 1, broken)
                 self._evaluate()
                 self._save()
             if report is not None:
@@ -201,18 +212,28 @@ class _Trainer:
     def _advance(self) -> dict[str, float]:
         batch = next_batch(self.config, self.task, self.sampler, self.step, self.device)
         terms = self.algorithm.terms(batch, step_rng(self.config.data.seed, self.step, "terms"))
-        values = {name: float(term.detach()) for name, term in terms.items()}
-        broken = [name for name, value in values.items() if not math.isfinite(value)]
-        if broken:
-            raise DivergedError(
-                f"Training diverged at step {self.step + 1}: {', '.join(broken)} is not finite. "
-                "The last checkpoint is kept; lower --lr or change the options."
-            )
+        set_learning_rate(self.optimizer, learning_rate(self.config.optim, self.step))
         self.optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()
+        self.ranks.average_gradients(self.algorithm.parameters())
+        values, broken = finite_values(terms, self.algorithm)
+        if broken:
+            raise self._diverged(self.step, broken)
         self.optimizer.step()
         self.step += 1
         return values
+
+    def _diverged(self, step: int, broken: list[str]) -> DivergedError:
+        """What stopped step ``step`` (from 0); diverged.json beside the checkpoint names its whole batch."""
+        batch = [self.task.sample_ids[i] for i in np.concatenate(self.sampler.indices(step))]
+        if self.ranks.first:
+            found = {"step": step + 1, "not_finite": broken, "batch": batch}
+            write_json(self.run_directory.path / "diverged.json", found)
+        return DivergedError(step + 1, broken, batch)
+
+    def _log(self, row: dict[str, Any]) -> None:
+        if self.ranks.first:
+            self.run_directory.append_metrics(row)
 
     def _evaluate(self) -> None:
         row: dict[str, Any] = {"step": self.step}
@@ -224,13 +245,15 @@ class _Trainer:
             predicted, labels = logits.argmax(dim=1).numpy(), self.task.labels[index]
             found = accuracies(predicted, labels, len(self.task.classes), self.groups)
             row |= {f"{part}/{name}": value if math.isfinite(value) else None for name, value in found.items()}
-        self.run_directory.append_metrics(row)
+        self._log(row)
         score = row.get("validation/balanced_accuracy", 0.0)
         if score >= self.best_score:  # a tie goes to the longer training
             self.best_score, self.best_step = score, self.step
             self.selected = {name: tensor.detach().clone() for name, tensor in self.algorithm.state_dict().items()}
 
     def _save(self) -> None:
+        if not self.ranks.first:
+            return
         state: dict[str, Any] = {
             "config": config_digest(self.config),
             "data": self.data_digest,
@@ -238,24 +261,27 @@ class _Trainer:
             "best_score": self.best_score,
             "best_step": self.best_step,
             "torch_rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
         weights: dict[str, Tensor] = self.algorithm.state_dict()
         self.run_directory.save_checkpoint(Checkpoint(self.step, weights, self.selected, state))
 
     def resume(self) -> None:
         """Go back to the last checkpoint, or to the start; sweep what a kill left half-written."""
-        self.run_directory.sweep()
-        checkpoint = self.run_directory.load_checkpoint()
+        if self.ranks.first:
+            self.run_directory.sweep()
+            (self.run_directory.path / "diverged.json").unlink(missing_ok=True)
+        checkpoint = self.ranks.share(self.run_directory.load_checkpoint() if self.ranks.first else None)
+        if checkpoint is not None:
+            require_same_origin(self.config, self.task, checkpoint, self.run_directory)
+        if self.ranks.first:
+            self.run_directory.rewind_metrics(checkpoint.step if checkpoint else 0)
         if checkpoint is None:
-            self.run_directory.rewind_metrics(0)
             return
-        require_same_origin(self.config, self.task, checkpoint, self.run_directory)
         self.step, self.selected = checkpoint.step, checkpoint.selected
         self.algorithm.load_state_dict(checkpoint.weights)
         self.optimizer.load_state_dict(checkpoint.state["optimizer"])
         self.best_score, self.best_step = checkpoint.state["best_score"], checkpoint.state["best_step"]
         torch.set_rng_state(checkpoint.state["torch_rng"])
-        if self.device.type == "cuda" and checkpoint.state["cuda_rng"]:
-            torch.cuda.set_rng_state_all(checkpoint.state["cuda_rng"])
-        self.run_directory.rewind_metrics(self.step)
+        if self.device.type == "cuda" and checkpoint.state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(checkpoint.state["cuda_rng"], self.device)

@@ -1,77 +1,124 @@
-"""Negatives-dominant contrastive learning, released form (see experiments.losses.ndcl for the terms)."""
+"""Negatives-dominant contrastive learning: the released form, and every part of it as an option."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from experiments.algorithms.base import Algorithm, Batch, TrainingSet
-from experiments.losses.hard_negatives import plan_hard_negatives
-from experiments.losses.ndcl import negative_dominant_contrast, prototype_alignment, reweighted_cross_entropy
-from experiments.losses.prior_weights import inverse_frequency_weights
+from experiments.algorithms.contrast import Contrast, Negatives
+from experiments.algorithms.search import LogUniform, Range, Uniform
+from experiments.algorithms.spaces import Outputs, Space, dimension, require_space
+from experiments.losses.hard_negatives import Coefficient
+from experiments.losses.ndcl import (
+    Aggregate,
+    Dissimilarity,
+    negative_dominant_contrast,
+    prototype_alignment,
+    reweighted_cross_entropy,
+)
+from experiments.losses.pairs import AnchorReduction, check_temperature
+from experiments.losses.prior_weights import Rule, prior_weights
+from experiments.losses.prototypes import cell_means, moving_prototypes
 from experiments.models import Classifier
 from geometry.errors import UsageError
 
 
 @dataclass(frozen=True)
 class NdclOptions:
-    """Published defaults; published search ranges in brackets.
+    """Released form by default; published search ranges in brackets; every other choice is a variant of ours.
 
     Attributes:
         alpha: weight of the negatives-dominant contrast, 10^U(-3, 0).
         beta: weight of the prototype alignment, 10^U(-3, 0).
         rho: Beta(rho, rho) of the mixing coefficient, U(0.1, 0.3).
+        tau: temperature of the contrast.
+        dissimilarity: exp, or raw: 1 - cosine without its exponential.
+        aggregate: sum or mean over an anchor's pairs.
+        negatives: mixup (released), real (the batch's other classes), or both.
+        prior_weights: of the classification: released (inverse frequency per domain, our reading), none, inverse, sqrt
+            or effective.
+        contrast_space: predictions (released), features, or projections (wants --projection).
+        alignment_space: the same, of the prototypes.
+        prototypes: batch (released), or moving averages over batches.
+        momentum: share of the past in moving prototypes.
+        mixing: one coefficient a batch (released), or one a pair.
+        anchor_reduction: mean over every sample or first over each class (released).
     """
 
     alpha: float = 0.1
     beta: float = 0.1
     rho: float = 0.2
+    tau: float = 1.0
+    dissimilarity: Dissimilarity = "exp"
+    aggregate: Aggregate = "sum"
+    negatives: Negatives = "mixup"
+    prior_weights: Rule = "released"
+    contrast_space: Space = "predictions"
+    alignment_space: Space = "predictions"
+    prototypes: Literal["batch", "moving"] = "batch"
+    momentum: float = 0.9
+    mixing: Coefficient = "batch"
+    anchor_reduction: AnchorReduction = "class"
 
     def __post_init__(self) -> None:
+        check_temperature(self.tau)
         if not (self.alpha >= 0 and self.beta >= 0 and self.rho > 0):
             raise UsageError(f"Expected alpha >= 0, beta >= 0 and rho > 0, got {self}.")
+        if not 0 <= self.momentum < 1:
+            raise UsageError(f"Expected a momentum in [0, 1), got {self.momentum}.")
 
 
 class NDCL(Algorithm):
-    """``L = L_ce + alpha L_con + beta L_const`` on softmax predictions (the paper's Eq. 5).
+    """``L = L_ce + alpha L_con + beta L_const`` (the paper's Eq. 5; :mod:`experiments.losses.ndcl` has the terms).
 
-    Every step makes as many mixed hard negatives as the batch has samples and runs them through the model
-    once more (about twice the cost of ERM). The prior weights, never set in the release, are the inverse
-    frequencies per domain (see :mod:`experiments.losses.prior_weights`).
+    With mixed negatives every step makes as many of them as the batch has samples and runs them through the model
+    once more (about twice the cost of ERM).
     """
 
     Options = NdclOptions
+    search: ClassVar[Mapping[str, Range]] = {
+        "alpha": LogUniform(1e-3, 1.0),
+        "beta": LogUniform(1e-3, 1.0),
+        "rho": Uniform(0.1, 0.3),
+    }
 
     def __init__(self, model: Classifier, training_set: TrainingSet, options: NdclOptions) -> None:
         super().__init__(model, training_set, options)
-        self.register_buffer("prior_weights", inverse_frequency_weights(training_set.counts))
+        require_space(model, options.contrast_space, "contrast_space")
+        require_space(model, options.alignment_space, "alignment_space")
+        self.register_buffer("prior_weights", prior_weights(training_set.counts, options.prior_weights))
+        if options.prototypes == "moving":
+            width = dimension(model, options.alignment_space)
+            self.register_buffer("prototypes", torch.full((*training_set.counts.shape, width), torch.nan))
+        contrast = partial(
+            negative_dominant_contrast,
+            dissimilarity=options.dissimilarity,
+            aggregate=options.aggregate,
+            tau=options.tau,
+            anchor_reduction=options.anchor_reduction,
+        )
+        self.contrast = Contrast.of(options, contrast, singles_count=True)
 
     def terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """The three terms and their weighted sum."""
-        logits = self.model(batch.inputs)
-        probs = logits.softmax(dim=1)
-        classification = reweighted_cross_entropy(logits, batch.labels, batch.domains, self.prior_weights)
-        contrast = mixed_contrast(self.model, batch, probs, rho=self.options.rho, rng=rng)
-        alignment = prototype_alignment(probs, batch.labels, batch.domains)
+        outputs = Outputs.of(self.model, batch.inputs)
+        classification = reweighted_cross_entropy(outputs.logits, batch.labels, batch.domains, self.prior_weights)
+        contrast = self.contrast(batch, outputs, rng)
+        alignment = self.alignment(outputs.vectors(self.options.alignment_space), batch)
         total = classification + self.options.alpha * contrast + self.options.beta * alignment
         return {"loss": total, "loss/ce": classification, "loss/contrast": contrast, "loss/alignment": alignment}
 
-
-def mixed_contrast(
-    model: Callable[[Tensor], Tensor], batch: Batch, probs: Tensor, *, rho: float, rng: np.random.Generator
-) -> Tensor:
-    """``L_con`` of a batch's predictions against freshly mixed negatives; 0 when the batch holds one class.
-
-    Args:
-        model: predicts the negatives.
-        batch: the samples that are mixed.
-        probs: ``(B, K)`` the model's predictions of them.
-        rho: Beta(rho, rho) of the mixing coefficient.
-        rng: source of the mixing.
-    """
-    plan = plan_hard_negatives(probs.detach().cpu().numpy(), batch.labels.cpu().numpy(), rho=rho, rng=rng)
-    if plan is None:
-        return (probs * 0).sum()
-    negative_probs = model(plan.mix(batch.inputs)).softmax(dim=1)
-    return negative_dominant_contrast(probs, batch.labels, negative_probs, batch.labels.new_tensor(plan.labels))
+    def alignment(self, vectors: Tensor, batch: Batch) -> Tensor:
+        """``L_const``; moving prototypes take the batch in."""
+        if self.options.prototypes == "batch":
+            return prototype_alignment(vectors, batch.labels, batch.domains)
+        memory, momentum = self.prototypes, self.options.momentum
+        if self.training:
+            seen = cell_means(vectors.detach(), batch.labels, batch.domains)
+            self.prototypes = moving_prototypes(memory, seen, momentum=momentum).to(memory.dtype)
+        return prototype_alignment(vectors, batch.labels, batch.domains, memory=memory, momentum=momentum)

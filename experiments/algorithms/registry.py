@@ -2,18 +2,43 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
+from experiments.algorithms.balanced_softmax import BalancedSoftmax
 from experiments.algorithms.base import Algorithm, TrainingSet
+from experiments.algorithms.bcl import BCL
+from experiments.algorithms.coral import Coral
 from experiments.algorithms.erm import ERM
+from experiments.algorithms.focal import Focal
+from experiments.algorithms.infonce import InfoNCE
+from experiments.algorithms.ldam import LDAM
+from experiments.algorithms.logistic import Logistic
+from experiments.algorithms.mixup import Mixup
 from experiments.algorithms.ndcl import NDCL
+from experiments.algorithms.reweight import Reweight
+from experiments.algorithms.search import Value
+from experiments.algorithms.supcon import SupCon
 from experiments.models import Classifier
 from geometry.errors import UsageError
 
-ALGORITHMS: dict[str, type[Algorithm]] = {"erm": ERM, "ndcl": NDCL}
+ALGORITHMS: dict[str, type[Algorithm]] = {
+    "erm": ERM,
+    "ndcl": NDCL,
+    "reweight": Reweight,
+    "focal": Focal,
+    "balanced_softmax": BalancedSoftmax,
+    "ldam": LDAM,
+    "mixup": Mixup,
+    "coral": Coral,
+    "infonce": InfoNCE,
+    "supcon": SupCon,
+    "bcl": BCL,
+    "logistic": Logistic,
+}
 
 
-def resolve_options(name: str, given: Mapping[str, str | float]) -> dict[str, Any]:
+def resolve_options(name: str, given: Mapping[str, Value]) -> dict[str, Any]:
     """The full options of an algorithm: published defaults with the given ones in their place.
 
     Raises:
@@ -27,10 +52,45 @@ def resolve_options(name: str, given: Mapping[str, str | float]) -> dict[str, An
         if key not in known:
             raise UsageError(f"Unknown option {key!r} of {name}; known: {', '.join(known) or 'none'}.")
         try:
-            values[key] = known[key](value) if isinstance(known[key], type) else value
+            values[key] = _converted(value, known[key])
         except ValueError as error:
-            raise UsageError(f"Expected a number for option {key!r} of {name}, got {value!r}.") from error
+            raise UsageError(f"Expected {_wanted(known[key])} for option {key!r} of {name}, got {value!r}.") from error
     return asdict(ALGORITHMS[name].Options(**values))
+
+
+def _converted(value: Value, wanted: Any) -> Value:
+    """A value as the type that an option is annotated with; ValueError where it is none."""
+    if get_origin(wanted) in (UnionType, Union):
+        for one in get_args(wanted):
+            try:
+                return _converted(value, one)
+            except ValueError:
+                continue
+        raise ValueError
+    if get_origin(wanted) is Literal:
+        if value not in get_args(wanted):
+            raise ValueError
+        return value
+    if isinstance(value, bool):  # bool is an int: true is no number here
+        raise ValueError
+    return wanted(value)
+
+
+def _wanted(wanted: Any) -> str:
+    """The type of an option in words.
+
+    >>> _wanted(float | Literal["bcl", "equal"])
+    'a number, bcl or equal'
+    """
+    if get_origin(wanted) in (UnionType, Union):
+        parts = [part for one in get_args(wanted) for part in _words(one)]
+    else:
+        parts = _words(wanted)
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"
+
+
+def _words(wanted: Any) -> list[str]:
+    return list(get_args(wanted)) if get_origin(wanted) is Literal else ["a number"]
 
 
 def build_algorithm(name: str, model: Classifier, training_set: TrainingSet, options: Mapping[str, Any]) -> Algorithm:

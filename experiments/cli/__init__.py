@@ -10,6 +10,9 @@ COMMANDS = {
     "demo": "Run the whole chain on four embedded digit domains and write one report.",
     "data": "Count the images of a data set and show how a setting splits them.",
     "train": "Train an algorithm on an imbalanced multi-domain data set.",
+    "sweep": "Run a grid of data sets, settings, algorithms, hyper-parameter draws and seeds.",
+    "table": "Turn sweeps and runs into the tables of a paper, with paired tests.",
+    "import-domainbed": "Turn a DomainBed checkpoint (model.pkl) into an artifact.",
     "extract": "Write a run's (or a frozen backbone's) features, logits and labels as an artifact.",
     "measure": "Measure neural collapse and minority collapse in an artifact.",
     "optimum": "Solve for the optimal geometry of class means, with a certificate.",
@@ -86,8 +89,9 @@ def _run(name: str, words: Sequence[str]) -> int:
     from geometry.errors import TailgeomError
 
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    command: Any = import_module(f"experiments.cli.{name}").COMMAND
-    documented = command if isinstance(command, type) else import_module(f"experiments.cli.{name}")
+    module = import_module(f"experiments.cli.{name.replace('-', '_')}")
+    command: Any = module.COMMAND
+    documented = command if isinstance(command, type) else module
     text, _, _ = inspect.cleandoc(documented.__doc__ or "").partition("\nAttributes:")
     complaint = io.StringIO()
     try:

@@ -78,10 +78,13 @@ class Split:
     Example::
 
         tailgeom data split --setting TotalHeavyTail --test-domain textured
+        tailgeom data split --setting exponential --setting-options ratio=50 --test-domain mnist --out tables
+        tailgeom data split --setting tables/counts.csv --test-domain mnist
 
     Attributes:
         json: print the counts and the split's identity as JSON and nothing else.
-        out: also write the split itself into this directory (splits.csv and counts.csv).
+        out: also write the split into this directory: splits.csv, and the counts as counts.csv and counts.yaml, either
+            of which can be a --setting.
     """
 
     data: DataConfig = DataConfig()
@@ -93,23 +96,33 @@ class Split:
         from experiments.cli.output import emit_json
         from experiments.data.imbalance import imbalance_ratio
         from experiments.task import open_split
+        from geometry.shots import group_masks, shot_groups
 
         split, thresholds, broken = open_split(self.data)
         ratio = imbalance_ratio(split.table.counts)
+        groups = shot_groups(split.table.counts, thresholds)
         if self.out is not None:
             split.save_csv(self.out / "splits.csv")
             split.table.to_csv(self.out / "counts.csv")
+            split.table.to_yaml(self.out / "counts.yaml")
         if self.json:
             counts = {part: split.counts(part) for part in ("train", "validation", "source_test", "target")}
             emit_json(
-                split.to_manifest() | {"counts": counts, "imbalance": ratio, "shots": thresholds, "broken": broken}
+                split.to_manifest()
+                | {"counts": counts, "imbalance": ratio, "shots": thresholds, "shot_groups": groups, "broken": broken}
             )
             return 0
         print(split.format_table())
+        made_with = ", ".join(f"{name} {value}" for name, value in split.table.parameters.items())
+        print(f"setting {split.table.setting}, seed {split.seed}{f'; {made_with}' if made_with else ''}")
         print(
             f"imbalance ratio {ratio.pooled:.4g} pooled over the sources; shot groups: many from {thresholds.many:.4g} "
             f"training images a class and source on average, few up to {thresholds.few:.4g}"
         )
+        for name, mask in group_masks(groups).items():
+            print(
+                f"{name}: {', '.join(cls for cls, inside in zip(split.catalogue.classes, mask, strict=True) if inside)}"
+            )
         if broken:
             print(f"{len(broken)} broken files left out: {', '.join(broken[:10])}")
         return 0

@@ -13,24 +13,27 @@ class Extract:
 
     With RUN: the run's selected checkpoint on its training, validation, source-test and target images, into
     RUN/artifact. Without: the features of a frozen backbone on a data set, on which
-    `tailgeom train --features` trains heads.
+    `tailgeom train --features` trains heads. With --all they are those of every image: extracted once, and
+    split by each training run as the images themselves would be.
 
     Example::
 
         tailgeom extract runs/demo/ndcl
-        tailgeom extract --dataset PACS --data ROOT --setting TotalHeavyTail --test-domain sketch \
-            --validation 15 --backbone resnet50 --weights imagenet --out runs/pacs/features
+        tailgeom extract --dataset PACS --data ROOT --all --backbone resnet50 --weights imagenet \
+            --out runs/pacs/features
 
     Attributes:
         run_directory: a finished or running training run.
         out: where the artifact goes (default: RUN/artifact).
         checkpoint: selected (best balanced validation accuracy) or last.
+        all: every image of the data set and no split (instead of one setting's images).
         device: auto, cpu or cuda.
     """
 
     run_directory: RunPath = None
     out: OptionalPath = None
     checkpoint: str = "selected"
+    all: bool = False
     device: str = "auto"
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig(backbone="resnet50", weights="imagenet")
@@ -45,6 +48,8 @@ class Extract:
         out = self.out or (self.run_directory / "artifact" if self.run_directory else None)
         if out is None:
             raise UsageError("Expected --out DIR for the features of a frozen backbone (or a RUN to extract).")
+        if self.run_directory is not None and self.all:
+            raise UsageError("Expected RUN or --all, got both: a run has its own split.")
         require_replaceable(out, FILES)
         with progress_bar("extracting") as update:
             if self.run_directory is not None:
@@ -52,7 +57,7 @@ class Extract:
                     self.run_directory, checkpoint=self.checkpoint, device=self.device, progress=update
                 )
             else:
-                artifact = extract_frozen(self.data, self.model, device=self.device, progress=update)
+                artifact = extract_frozen(self.data, self.model, whole=self.all, device=self.device, progress=update)
         artifact.save(out)
         n, d = artifact.features.shape
         say(f"{out}: {n} samples, {d} features, {artifact.num_classes} classes, {artifact.num_domains} domains")

@@ -8,8 +8,7 @@ from typing import Annotated
 import tyro
 
 from experiments.arguments import OptionalPath
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
-from geometry.errors import UsageError
+from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig, Value, named_values
 
 
 @dataclass(frozen=True)
@@ -19,19 +18,22 @@ class Train:
     The run directory holds configuration, counts, metrics, checkpoint and manifest. Interrupting loses at most
     the steps since the last checkpoint; the same command resumes, and does nothing when the run is done.
     With --features the inputs are the feature vectors of an artifact (a frozen backbone): a linear head is
-    trained on them, and what an algorithm mixes are features.
+    trained on them, and what an algorithm mixes are features. Features of a whole data set (extract --all) are
+    split by --setting, --test-domain and --seed exactly as its images would be.
 
     Example::
 
         tailgeom train --algorithm ndcl --steps 200 --out runs/digits-ndcl
         tailgeom train --dataset PACS --data ROOT --test-domain sketch --validation 15 --image-size 224 \
             --backbone resnet50 --weights imagenet --algorithm ndcl --set alpha=0.3 --lr 5e-5 --steps 5001 \
-            --augment crop_flip --checkpoint-every 300 --out runs/pacs-ndcl
+            --augment protocol --checkpoint-every 300 --out runs/pacs-ndcl
+        tailgeom train --features runs/pacs/features --setting Duality --test-domain photo --seed 3 \
+            --algorithm erm --steps 1000 --out runs/pacs-duality-photo
 
     Attributes:
         out: the run directory.
         features: train a linear head on this artifact's features instead of images.
-        set: options of the algorithm, as name=value (ndcl: alpha, beta, rho).
+        set: options of the algorithm, as name=value (for example alpha=0.3).
     """
 
     out: Path
@@ -56,10 +58,12 @@ class Train:
 
 def run_training(config: RunConfig, out: Path) -> None:
     """Train with a progress bar and say what came out."""
+    from experiments.algorithms.registry import resolve_options
     from experiments.cli.output import progress_bar, say
     from experiments.task import open_task
     from experiments.training import RunDirectory, train
 
+    resolve_options(config.optim.algorithm, config.optim.options)  # a mistyped name is said before data are read
     if RunDirectory(out).finished:
         train(config, out)  # checks that it is the same run
         say(f"{out}: already trained")
@@ -70,10 +74,12 @@ def run_training(config: RunConfig, out: Path) -> None:
         say(task.split.format_table())
     if task.broken:
         say(f"{len(task.broken)} broken files left out: {', '.join(task.broken[:10])}")
-    with progress_bar("decoding") as update:
+    if not task.inputs.images:
+        say(f"trains on {task.describe()['inputs']}")
+    with progress_bar("decoding" if task.inputs.images else "computing features") as update:
         task.prepare(update)
     steps = config.optim.steps
-    with progress_bar(f"{config.optim.algorithm} on {config.data.dataset}") as update:
+    with progress_bar(f"{config.optim.algorithm} on {task.name}") as update:
 
         def report(step: int, terms: dict[str, float]) -> None:
             update(step, steps, "  ".join(f"{name.removeprefix('loss/')} {value:.3f}" for name, value in terms.items()))
@@ -90,25 +96,16 @@ def run_training(config: RunConfig, out: Path) -> None:
     say(f"{out}: {steps} steps of {config.optim.algorithm} done; {numbers}")
 
 
-def parse_options(words: Sequence[str]) -> dict[str, float]:
-    """``name=value`` words as a mapping.
+def parse_options(words: Sequence[str]) -> dict[str, Value]:
+    """``name=value`` words after --set as a mapping.
 
     Raises:
         UsageError: a word is not of that form.
 
-    >>> parse_options(["alpha=0.3"])
-    {'alpha': 0.3}
+    >>> parse_options(["alpha=0.3", "prior=none"])
+    {'alpha': 0.3, 'prior': 'none'}
     """
-    options = {}
-    for word in words:
-        name, separator, value = word.partition("=")
-        try:
-            options[name.strip()] = float(value)
-        except ValueError as error:
-            raise UsageError(f"Expected name=number after --set, got {word!r}.") from error
-        if not separator:
-            raise UsageError(f"Expected name=number after --set, got {word!r}.")
-    return options
+    return named_values(words, "--set")
 
 
 COMMAND = Train

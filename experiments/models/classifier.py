@@ -1,72 +1,115 @@
 """A backbone and a linear head: the one model interface of training, extraction and probes."""
 
+from contextlib import nullcontext
+from typing import Self
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
-from experiments.config import BACKBONES
-from experiments.models.small_cnn import SmallCNN
-from geometry.errors import UsageError
+from experiments.models.backbones import build_backbone
 
-# Pixel statistics the backbones expect, for inputs in [0, 1].
+# Pixel statistics backbones expect for inputs in [0, 1], unless one says otherwise.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Classifier(nn.Module):
-    """``logits = head(backbone(normalised inputs))``.
+    """``logits = head(backbone(normalised inputs))``, and a projection head beside the linear one where wanted.
 
     ``features(x)`` is exactly what the linear head reads, so boundary distances in feature space are exact.
+
+    Args:
+        backbone: inputs to ``(N, num_features)``.
+        num_features: D.
+        num_classes: K.
+        images: whether inputs are images, to be normalised.
+        projection: dimension P of the projection head, 0 for none.
+        train_backbone: whether gradients reach the backbone; without, it also stays in evaluation mode.
     """
 
-    def __init__(self, backbone: nn.Module, num_features: int, num_classes: int, *, images: bool) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        num_features: int,
+        num_classes: int,
+        *,
+        images: bool,
+        projection: int = 0,
+        train_backbone: bool = True,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = nn.Linear(num_features, num_classes)
+        self.projection = _projection_head(num_features, projection) if projection else None
         self.images = images
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).reshape(1, 3, 1, 1), persistent=False)
+        self.train_backbone = train_backbone
+        backbone.requires_grad_(train_backbone)
+        for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            values = getattr(backbone, f"pixel_{name}", default)
+            self.register_buffer(name, torch.tensor(values).reshape(1, 3, 1, 1), persistent=False)
 
     def features(self, inputs: Tensor) -> Tensor:
         """``(N, ...)`` inputs (images in [0, 1], or feature vectors) to ``(N, D)`` features."""
-        return self.backbone((inputs - self.mean) / self.std if self.images else inputs)
+        with nullcontext() if self.train_backbone else torch.no_grad():
+            return self.backbone((inputs - self.mean) / self.std if self.images else inputs)
+
+    def project(self, features: Tensor) -> Tensor:
+        """``(N, D)`` features to unit vectors: ``(N, P)`` of the projection head, or the features' own directions."""
+        return normalize(features if self.projection is None else self.projection(features), dim=1)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Inputs to ``(N, K)`` logits."""
         return self.head(self.features(inputs))
 
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, for all but a backbone that is not trained."""
+        super().train(mode)
+        if not self.train_backbone:
+            self.backbone.eval()
+        return self
 
-def build_backbone(name: str, *, weights: str = "none", num_inputs: int | None = None) -> tuple[nn.Module, int]:
-    """A backbone by name and its number of features.
 
-    Raises:
-        UsageError: unknown name.
-    """
-    if name == "small_cnn":
-        return SmallCNN(), SmallCNN.num_features
-    if name == "resnet50":
-        from experiments.models.resnet import ResNet50
-
-        return ResNet50(weights), ResNet50.num_features
-    if name == "features" and num_inputs is not None:
-        return nn.Identity(), num_inputs
-    raise UsageError(f"Unknown backbone {name!r}; known: {', '.join(BACKBONES)}.")
+def _projection_head(num_features: int, dimensions: int) -> nn.Sequential:
+    """One hidden layer as wide as the features (Chen et al. 2020; Khosla et al. 2020)."""
+    return nn.Sequential(
+        nn.Linear(num_features, num_features), nn.ReLU(inplace=True), nn.Linear(num_features, dimensions)
+    )
 
 
 def build_classifier(
-    name: str, num_classes: int, *, seed: int, weights: str = "none", num_inputs: int | None = None
+    name: str,
+    num_classes: int,
+    *,
+    seed: int,
+    weights: str = "none",
+    num_inputs: int | None = None,
+    projection: int = 0,
+    finetune: str = "all",
 ) -> Classifier:
     """A freshly initialised classifier; the same seed gives the same parameters.
 
     Args:
-        name: ``small_cnn``, ``resnet50``, or ``features`` for inputs that are feature vectors already.
+        name: a backbone (:func:`experiments.models.backbones.build_backbone`), or ``features`` for inputs that are
+            feature vectors already.
         num_classes: K.
         seed: of the initialisation.
-        weights: pretrained weights of ``resnet50``: a path, ``imagenet`` or ``none``.
+        weights: pretrained weights of the backbone: a path, ``imagenet`` or ``none``.
         num_inputs: dimension of the feature vectors for ``features``.
+        projection: dimension of the projection head, 0 for none.
+        finetune: ``all``, or ``head`` or ``none`` for a backbone that stays as it is.
 
     Raises:
-        UsageError: unknown backbone.
+        UsageError: unknown backbone, or one whose package is not installed.
+        DataError: weights that are missing or do not fit.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         backbone, num_features = build_backbone(name, weights=weights, num_inputs=num_inputs)
-        return Classifier(backbone, num_features, num_classes, images=name != "features")
+        return Classifier(
+            backbone,
+            num_features,
+            num_classes,
+            images=name != "features",
+            projection=projection,
+            train_backbone=finetune == "all",
+        )

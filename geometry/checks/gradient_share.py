@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 Masks = Mapping[str, NDArray[np.bool_]]
 
 PREFIX = "anchor_gradient/"
+CLAIMED = "ndcl"  # the loss that the claim was made for is judged first
 THRESHOLD = 1.0
 FEWEST_BATCHES = 20
 FEWEST_ANCHORS = 20
@@ -84,15 +85,16 @@ def gradient_share(
         level: nominal coverage.
 
     Returns:
-        One verdict per recorded loss; a single undecided one when none is recorded. ``details`` holds ``groups`` and
-        ``classes`` (shares of the recorded norm), ``amplification_raw`` (weights left in), ``amplification_nonzero``
-        (weights out, anchors of exactly zero gradient left out), ``amplification_class`` (recorded norm summed over a
-        class in a batch, per class present) and ``class_names``.
+        One verdict per recorded loss, NDCL's first; a single undecided one when none is recorded. ``details`` holds
+        ``groups`` and ``classes`` (shares of the recorded norm), ``amplification_raw`` (weights left in),
+        ``amplification_nonzero`` (weights out, anchors of exactly zero gradient left out), ``amplification_class``
+        (recorded norm summed over a class in a batch, per class present) and ``class_names``.
 
     Raises:
         DataError: recorded arrays are incomplete, of unequal length, or hold impossible values.
     """
-    losses = sorted({name.split("/")[1] for name in artifact.probes if name.startswith(PREFIX) and name.count("/") > 1})
+    recorded = {name.split("/")[1] for name in artifact.probes if name.startswith(PREFIX) and name.count("/") > 1}
+    losses = sorted(recorded, key=lambda loss: (loss != CLAIMED, loss))
     if not losses:
         reason = f"no probe arrays named {PREFIX}<loss>/norm are recorded"
         return (undecided(claim_about("a contrastive loss"), reason, level=level),)

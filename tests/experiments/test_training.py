@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 
 from experiments.algorithms.registry import resolve_options
 from experiments.augment import augment
@@ -75,7 +76,9 @@ def test_accuracies_leave_absent_classes_out():
 
 
 def test_options_are_resolved_to_published_defaults():
-    assert resolve_options("ndcl", {"beta": "0.5"}) == {"alpha": 0.1, "beta": 0.5, "rho": 0.2}
+    released = {"alpha": 0.1, "beta": 0.1, "rho": 0.2, "tau": 1.0, "negatives": "mixup", "prior_weights": "released"}
+    assert released.items() <= resolve_options("ndcl", {}).items()
+    assert resolve_options("ndcl", {"beta": "0.5"}) == resolve_options("ndcl", {}) | {"beta": 0.5}
     assert resolve_options("erm", {}) == {}
     with pytest.raises(UsageError, match="rho > 0"):
         resolve_options("ndcl", {"rho": 0})
@@ -95,3 +98,42 @@ def test_crops_stay_inside_the_image_and_flips_mirror():
     assert 0.25 < mirrored < 0.75
     torch.testing.assert_close(augment(ramp, "crop", np.random.default_rng(0)), seen)
     assert augment(ramp, "none", np.random.default_rng(0)) is ramp
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [
+        ("logistic", ("prior_weights=inverse",)),
+        ("supcon", ("negatives=both", "tau=0.5")),
+        ("ndcl", ("prototypes=moving",)),
+    ],
+)
+def test_features_train_any_algorithm_and_the_resolved_options_are_saved(
+    tailgeom, tmp_path, trained, algorithm, options
+):
+    run = tmp_path / "head"
+    code, _, err = tailgeom(
+        "train", "--features", trained / "artifact", "--algorithm", algorithm, "--set", *options, "--steps", "6",
+        "--checkpoint-every", "3", "--device", "cpu", "--out", run,
+    )  # fmt: skip
+    assert code == 0, err
+    saved = yaml.safe_load((run / "config.yaml").read_text())["optim"]["options"]
+    given = dict(word.split("=") for word in options)
+    assert {name: str(saved[name]) for name in given} == given
+    assert set(saved) == set(resolve_options(algorithm, {}))
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    logged = rows[0]
+    assert {"logistic": "strength", "supcon": "loss/contrast", "ndcl": "loss/alignment"}[algorithm] in logged
+    assert rows[-1]["validation/balanced_accuracy"] is not None
+
+
+def test_a_word_that_no_option_knows_is_one_sentence(tailgeom, tmp_path):
+    code, _, err = tailgeom("train", "--algorithm", "ndcl", "--set", "negatives=all", "--out", tmp_path / "run")
+    assert code == 2
+    assert "Expected mixup, real or both for option 'negatives' of ndcl, got 'all'." in " ".join(err.split())
+
+
+def test_logistic_regression_refuses_images(tailgeom, tmp_path):
+    code, _, err = tailgeom("train", "--algorithm", "logistic", "--steps", "2", "--out", tmp_path / "run")
+    assert code == 2
+    assert "Logistic regression is fitted to frozen features" in " ".join(err.split())

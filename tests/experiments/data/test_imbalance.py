@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from experiments.data.imbalance import CountTable, imbalance_ratio, read_counts
-from geometry.errors import DataError
+from experiments.data.imbalance import CountTable, imbalance_ratio, read_counts, save_counts
+from geometry.errors import DataError, UsageError
 
 
 def table(counts, **options):
@@ -26,6 +26,36 @@ def test_csv_round_trip(tmp_path):
     after = read_counts(tmp_path / "counts.csv")
     assert list(after.rows()) == list(before.rows()) == [("a", "a", 3), ("a", "b", 0), ("b", "a", 10), ("b", "b", 7)]
     assert after.setting == "counts"
+
+
+@pytest.mark.parametrize("name", ["counts.csv", "counts.yaml", "counts.yml"])
+def test_every_form_is_read_back(tmp_path, name):
+    before = table([[3, 0], [10, 7]], parameters={"c": 2}, seed=4)
+    save_counts(before, tmp_path / name)
+    after = read_counts(tmp_path / name, domains=["b", "a"], classes=["b", "a"])
+    assert after.counts.tolist() == [[7, 10], [0, 3]]
+    with pytest.raises(UsageError, match=r"\.csv or \.yaml"):
+        save_counts(before, tmp_path / "counts.txt")
+
+
+def test_the_wide_form_of_a_run(tmp_path):
+    path = tmp_path / "GINIDG.csv"
+    path.write_text("domain,dog,cat\nphoto,1,2\nsketch,3,4\n")
+    read = read_counts(path, domains=["photo"], classes=["cat", "dog"], ignore=["sketch"])
+    assert (read.setting, read.counts.tolist()) == ("GINIDG", [[2, 1]])
+    path.write_text("domain,dog,cat\nphoto,1\n")
+    with pytest.raises(DataError, match=r"line 2.*2 values"):
+        read_counts(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[1, 2]", "domain: {class: count}"), ("a: {x: -1}", "-1"), ("a: {x: true}", "True"), ("a: [", "as YAML")],
+)
+def test_bad_yaml_is_refused(tmp_path, text, message):
+    (tmp_path / "counts.yaml").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_counts(tmp_path / "counts.yaml")
 
 
 def test_the_data_sets_order_wins_over_the_files(tmp_path):

@@ -2,13 +2,16 @@
 
 import lzma
 import pickle
+import sys
+import types
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from experiments.models import build_classifier
-from experiments.models.resnet import ResNet50, read_weights
+from experiments.models.resnet import ResNet
+from experiments.models.weights import read_weights
 from geometry.errors import DataError, UsageError
 
 
@@ -67,12 +70,12 @@ def test_weights_are_read_strictly(tmp_path):
     save_file(state, tmp_path / "w.safetensors")
     torch.save(state, tmp_path / "w.pth")
     for name in ("w.safetensors", "w.pth"):
-        loaded = ResNet50(str(tmp_path / name)).network.conv1.weight
+        loaded = ResNet(50, str(tmp_path / name)).network.conv1.weight
         assert torch.equal(loaded, state["conv1.weight"])
     del state["layer1.0.conv1.weight"]
     save_file(state, tmp_path / "part.safetensors")
     with pytest.raises(DataError, match="not those"):
-        ResNet50(str(tmp_path / "part.safetensors"))
+        ResNet(50, str(tmp_path / "part.safetensors"))
 
 
 def test_compressed_weights(tmp_path):
@@ -83,7 +86,7 @@ def test_compressed_weights(tmp_path):
 
 def test_weights_that_cannot_be_read(tmp_path):
     with pytest.raises(DataError, match="no file"):
-        ResNet50(str(tmp_path / "none.pth"))
+        ResNet(50, str(tmp_path / "none.pth"))
 
     class Trap:
         def __reduce__(self):
@@ -100,3 +103,83 @@ def test_weights_that_cannot_be_read(tmp_path):
 def test_unknown_backbone():
     with pytest.raises(UsageError, match="resnet50"):
         build_classifier("resnet", 3, seed=0)
+    with pytest.raises(UsageError, match="no pretrained weights"):
+        build_classifier("small_cnn", 3, seed=0, weights="some.pth")
+
+
+@pytest.mark.parametrize(("name", "dimensions", "side"), [("resnet18", 512, 32), ("vit_b16", 768, 224)])
+def test_torchvisions_other_backbones(name, dimensions, side):
+    model = build_classifier(name, 3, seed=0).train()
+    assert not any(m.training for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    with torch.no_grad():
+        assert model.features(torch.rand(1, 3, side, side)).shape == (1, dimensions)
+
+
+def test_vit_reads_one_size():
+    model = build_classifier("vit_b16", 3, seed=0)
+    with pytest.raises(UsageError, match="--image-size 224"):
+        model(torch.rand(1, 3, 64, 64))
+
+
+def test_projections_are_unit_vectors_of_a_head_beside_the_linear_one():
+    plain, model = (build_classifier("features", 3, seed=0, num_inputs=5, projection=size) for size in (0, 4))
+    features = torch.rand(6, 5, generator=torch.Generator().manual_seed(0))
+    for each, size in ((plain, 5), (model, 4)):
+        assert each.project(features).shape == (6, size)
+        torch.testing.assert_close(each.project(features).norm(dim=1), torch.ones(6))
+    torch.testing.assert_close(plain.project(features), features / features.norm(dim=1, keepdim=True))
+    expected = model.projection[2](model.projection[0](features).relu())
+    torch.testing.assert_close(model.project(features), expected / expected.norm(dim=1, keepdim=True))
+    assert torch.equal(plain.head.weight, model.head.weight)
+    assert not any("projection" in name for name in plain.state_dict())
+
+
+@pytest.mark.parametrize("finetune", ["all", "head"])
+def test_a_backbone_that_is_not_trained_stays_as_it_is(finetune):
+    model = build_classifier("small_cnn", 3, seed=0, finetune=finetune).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    torch.nn.functional.cross_entropy(model(torch.rand(4, 3, 28, 28)), torch.tensor([0, 1, 2, 0])).backward()
+    optimizer.step()
+    moved = {name.split(".")[0] for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == ({"backbone", "head"} if finetune == "all" else {"head"})
+    assert model.backbone.training == (finetune == "all")
+
+
+class FakeNetwork(torch.nn.Module):
+    """What the backbone uses of a timm model."""
+
+    def __init__(self):
+        super().__init__()
+        self.pretrained_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+        self.num_features = 3
+        self.norm = torch.nn.BatchNorm2d(3)
+
+    def forward(self, images):
+        return self.norm(images).mean(dim=(2, 3))
+
+
+def test_timm_models_bring_their_own_pixel_statistics(monkeypatch):
+    asked = []
+
+    def create_model(name, pretrained, num_classes):
+        asked.append((name, pretrained, num_classes))
+        if name != "tiny":
+            raise RuntimeError("Unknown model (huge)")
+        return FakeNetwork()
+
+    monkeypatch.setitem(sys.modules, "timm", types.SimpleNamespace(create_model=create_model))
+    model = build_classifier("timm:tiny", 2, seed=0, weights="imagenet").train()
+    assert asked == [("tiny", True, 0)]
+    assert not model.backbone.network.norm.training
+    images = torch.rand(2, 3, 8, 8)
+    expected = ((images - 0.5) / 0.25).mean(dim=(2, 3))
+    torch.testing.assert_close(model.features(images), expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(UsageError, match="Unknown model"):
+        build_classifier("timm:huge", 2, seed=0)
+
+
+def test_without_timm_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UsageError, match=r"tailgeom\[timm\]"):
+        build_classifier("timm:tiny", 2, seed=0)

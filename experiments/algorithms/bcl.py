@@ -1,0 +1,90 @@
+"""Balanced contrastive learning."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from experiments.algorithms.contrast import Contrast
+from experiments.algorithms.contrastive import Classification, Contrastive
+from experiments.algorithms.search import LogUniform, Range
+from experiments.algorithms.spaces import Space, require_space
+from experiments.losses.balanced_contrast import Denominator, balanced_contrast
+from experiments.losses.pairs import AnchorReduction, check_temperature
+from geometry.errors import UsageError
+
+
+@dataclass(frozen=True)
+class BclOptions:
+    """Published defaults; search ranges, which are ours, in brackets.
+
+    Attributes:
+        weight: of the contrast beside the classification; published 0.35 to 1, 10^U(-3, 0).
+        tau: temperature; published 0.07, 10^U(-1.5, 0).
+        contrast_space: predictions, features, or projections (published; wants --projection).
+        classification: balanced_softmax (published, as logit compensation) or cross_entropy.
+        prototype_share: bcl (the prototype is one more sample), equal (half of each class), or a share in (0, 1].
+        denominator: joint (published) or separate.
+        anchor_reduction: mean over every sample (published) or first over each class.
+    """
+
+    weight: float = 0.35
+    tau: float = 0.07
+    contrast_space: Space = "predictions"
+    classification: Classification = "balanced_softmax"
+    prototype_share: float | Literal["bcl", "equal"] = "bcl"
+    denominator: Denominator = "joint"
+    anchor_reduction: AnchorReduction = "sample"
+
+    def __post_init__(self) -> None:
+        check_temperature(self.tau)
+        if not self.weight >= 0:
+            raise UsageError(f"Expected weight >= 0, got {self.weight}.")
+        if not isinstance(self.prototype_share, str) and not 0 < self.prototype_share <= 1:
+            raise UsageError(f"Expected prototype_share in (0, 1], got {self.prototype_share}.")
+
+
+class BCL(Contrastive):
+    """``L = balanced softmax + weight * BCL`` (Zhu et al. 2022), without its views: every sample is one view.
+
+    Prototypes are the classifier's weight vectors in feature space, their projections in projection space (as
+    published), and in prediction space the one-hot corners (ours).
+    """
+
+    Options = BclOptions
+    search: ClassVar[Mapping[str, Range]] = {"weight": LogUniform(1e-3, 1.0), "tau": LogUniform(10**-1.5, 1.0)}
+
+    def build_contrast(self) -> Contrast:
+        """Real negatives and prototypes; an anchor alone in its class still has its prototype."""
+        space, reduction = self.options.contrast_space, self.options.anchor_reduction
+        return Contrast(
+            self.contrast_loss, space=space, negatives="real", anchor_reduction=reduction, singles_count=True
+        )
+
+    def require_space(self) -> None:
+        """Features are fit even on a frozen backbone: through its prototypes BCL trains the classifier there."""
+        if self.options.contrast_space == "projections":
+            require_space(self.model, "projections", "contrast_space", instead="features")
+
+    def contrast_loss(self, vectors: Tensor, labels: Tensor, **negatives: Tensor | bool) -> Tensor:
+        """:func:`experiments.losses.balanced_contrast.balanced_contrast` against the prototypes of the space."""
+        return balanced_contrast(
+            vectors,
+            labels,
+            self.prototypes().to(vectors.dtype),
+            tau=self.options.tau,
+            prototype_share=self.options.prototype_share,
+            denominator=self.options.denominator,
+            anchor_reduction=self.options.anchor_reduction,
+        )
+
+    def prototypes(self) -> Tensor:
+        """``(K, D)`` one for each class."""
+        weight = self.model.head.weight
+        if self.options.contrast_space == "features":
+            return weight
+        if self.options.contrast_space == "projections":
+            return self.model.project(weight)
+        return torch.eye(len(weight), device=weight.device)

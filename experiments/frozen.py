@@ -1,0 +1,88 @@
+"""Features of a backbone that stays as it is: computed once for every image of a data set, then only read."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from experiments.config import ModelConfig
+from experiments.data.cache import cache_root, cached_directory
+from experiments.data.pixels import content_digest
+from experiments.inputs import FeatureInputs, ImageInputs, Progress
+from experiments.models import Classifier, build_classifier
+
+CHUNK = 128
+
+
+class FrozenInputs:
+    """A data set's images as the feature vectors that a frozen backbone makes of them, kept in the cache.
+
+    The features of all images are computed when training first prepares any, without augmentation; every split, seed
+    and algorithm then reads the same ones. The cache folder is named by the content of the images and of the backbone.
+
+    Args:
+        images: the images.
+        model: the backbone.
+        seed: of the initialisation, where the backbone is not pretrained.
+        device: where features are computed.
+    """
+
+    images = False
+
+    def __init__(self, images: ImageInputs, model: ModelConfig, seed: int, device: torch.device) -> None:
+        self._images, self._device = images, device
+        self._model = build_classifier(model.backbone, 1, seed=seed, weights=model.weights).to(device).eval()
+        self.num_inputs = int(self._model.head.in_features)
+
+        self._features: FeatureInputs | None = None
+
+    def prepare(self, index: NDArray[np.intp], progress: Progress | None = None) -> None:
+        """Compute the features of every image, or read them from the cache."""
+        self._open(progress).prepare(index)
+
+    def batch(self, index: NDArray[np.intp], device: torch.device) -> Tensor:
+        """``(n, D)``."""
+        return self._open().batch(index, device)
+
+    def digest(self) -> str:
+        """SHA-256 of the features."""
+        return self._open().digest()
+
+    def _open(self, progress: Progress | None = None) -> FeatureInputs:
+        if self._features is None:
+            made_from = (content_digest(self._images.catalogue), self._images.digest(), backbone_digest(self._model))
+            name = hashlib.sha256(" ".join(made_from).encode()).hexdigest()[:24]
+
+            def compute(folder: Path) -> None:
+                np.save(folder / "features.npy", features_of(self._model, self._images, self._device, progress))
+
+            folder = cached_directory(cache_root() / "features" / name, compute)
+            self._features = FeatureInputs(np.load(folder / "features.npy", allow_pickle=False))
+        return self._features
+
+
+def features_of(
+    model: Classifier, images: ImageInputs, device: torch.device, progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """``(N, D)`` features of every image of a catalogue, in evaluation mode."""
+    n = len(images.catalogue)
+    found = np.empty((n, model.head.in_features), dtype=np.float32)
+    with torch.inference_mode():
+        for start in range(0, n, CHUNK):
+            index = np.arange(start, min(start + CHUNK, n))
+            found[index] = model.features(images.batch(index, device)).float().cpu().numpy()
+            if progress is not None:
+                progress(int(index[-1]) + 1, n)
+    return found
+
+
+def backbone_digest(model: Classifier) -> str:
+    """SHA-256 of a backbone's parameters, buffers and pixel statistics."""
+    state = hashlib.sha256(repr((model.mean.tolist(), model.std.tolist())).encode())
+    for name, tensor in model.backbone.state_dict().items():
+        state.update(name.encode())
+        state.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return state.hexdigest()

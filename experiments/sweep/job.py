@@ -1,0 +1,177 @@
+"""One job: train, evaluate the selected checkpoint once, keep the numbers; or keep the error, in one sentence.
+
+A job's directory is a run directory with three files more, each written whole or not at all::
+
+    evaluation.json      metrics of every part; its presence means that the job is done
+    logits.safetensors   logits/<part> (n, K), labels/<part> (n,), index/<part> (n,), for paired tests
+    failure.json         the error of a job that failed, with what it printed in log.txt
+"""
+
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save
+from torch import Tensor
+
+from experiments.config import DataConfig, ModelConfig, RunConfig
+from experiments.evaluation import predict
+from experiments.inputs import FeatureInputs
+from experiments.runs import RunDirectory
+from experiments.sweep.plan import Job
+from experiments.sweep.shared_features import shared
+from experiments.sweep.status import EVALUATION, FAILURE, LOG, LOGITS
+from experiments.task import Task, open_task
+from experiments.training import build, pick_device, require_same_origin, train
+from geometry.artifact import SPLITS
+from geometry.atomic import plain, replacing, write_json
+from geometry.classification import evaluate
+from geometry.errors import TailgeomError
+from geometry.shots import group_masks, shot_groups
+
+KEPT_PARTS = ("validation", "target", "source_test")
+FEATURES_AT_ONCE = 65_536
+IMAGES_AT_ONCE = 256
+OPEN_SPLITS = 2  # a worker meets the jobs of one split after another
+
+
+def run_job(job: Job, runs: Path) -> str | None:
+    """Run a job in its directory under ``runs``; the error in one sentence when it failed, else None."""
+    directory = runs / job.name
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / FAILURE).unlink(missing_ok=True)
+    with _logged(directory / LOG):
+        try:
+            _run(job, directory)
+        except Exception as error:  # whatever it is, the other jobs go on
+            traceback.print_exc()
+            sentence = str(error) if isinstance(error, TailgeomError) else f"{type(error).__name__}: {error}"
+            record_failure(directory, sentence)
+            return sentence
+    return None
+
+
+def record_failure(directory: Path, sentence: str) -> None:
+    """Keep the error of a job that failed."""
+    write_json(directory / FAILURE, {"error": " ".join(sentence.split()), "log": LOG})
+
+
+def _run(job: Job, directory: Path) -> None:
+    config, run = job.config, RunDirectory(directory)
+    if run.finished and run.load_checkpoint() is None:  # its checkpoint was not kept, and its numbers are gone
+        (directory / "done").unlink()
+    task = _task(config.data, config.model, config.features)
+    begun_before = (directory / "checkpoint").exists() or run.finished
+    _forget_peak_memory()
+    began = time.perf_counter()
+    train(config, directory, task=task)
+    seconds = time.perf_counter() - began
+    numbers, arrays = evaluation(config, run, task)
+    if "logits" in job.keep:
+        with replacing(directory / LOGITS) as temporary:
+            temporary.write_bytes(save(arrays))
+    # The time of a run that was cut off is not known.
+    cost = {"seconds": None if begun_before else seconds, "peak_memory_mb": _peak_memory(config)}
+    write_json(directory / EVALUATION, {"digest": job.digest, **numbers, **cost})
+    _prune(directory, job.keep)
+
+
+def evaluation(config: RunConfig, run: RunDirectory, task: Task) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Metrics of every part at the selected checkpoint, and the logits, labels and sample positions behind them.
+
+    Args:
+        config: of the run.
+        run: a finished run.
+        task: its data.
+    """
+    saved = run.load_checkpoint()
+    assert saved is not None  # training ends with a checkpoint
+    require_same_origin(config, task, saved, run)
+    device = pick_device(config.optim.device)
+    algorithm = build(replace(config, model=replace(config.model, weights="none")), task, device)
+    algorithm.load_state_dict(saved.selected)
+    algorithm.eval()
+    groups = group_masks(shot_groups(task.source_counts, task.shot_thresholds))
+    parts, arrays = {}, {}
+    for part in SPLITS:
+        index = task.indices(part)
+        if index.size == 0:
+            continue
+        logits, labels = _logits(algorithm.model, task, index, device).numpy(), task.labels[index]
+        parts[part] = plain(evaluate(logits, labels, groups))
+        if part in KEPT_PARTS:
+            arrays |= {f"logits/{part}": logits, f"labels/{part}": labels, f"index/{part}": index}
+    found = {"step": saved.state["best_step"], "data": saved.state["data"], "device": device.type, "parts": parts}
+    return found, {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _logits(model: Any, task: Task, index: NDArray[np.intp], device: torch.device) -> Tensor:
+    chunk = IMAGES_AT_ONCE if task.inputs.images else FEATURES_AT_ONCE
+    return predict(model, task, index, device, chunk=chunk)[1]
+
+
+@lru_cache(maxsize=OPEN_SPLITS)
+def _task(data: DataConfig, model: ModelConfig, features: Path | None) -> Task:
+    """The data of a configuration, opened once for all the jobs on one split."""
+    task = open_task(RunConfig(data=data, model=model, features=features))
+    if isinstance(task.inputs, FeatureInputs) and features is not None:
+        task = replace(task, inputs=shared(features, task.inputs))
+    return task
+
+
+def _prune(directory: Path, keep: tuple[str, ...]) -> None:
+    if "checkpoint" not in keep:
+        shutil.rmtree(directory / "checkpoint", ignore_errors=True)
+    if "splits" not in keep:
+        (directory / "splits.csv").unlink(missing_ok=True)
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Send what this process and its libraries print to a file; no file stays where nothing was printed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    streams = sys.stdout, sys.stderr
+    try:
+        with path.open("w", encoding="utf-8", buffering=1) as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            sys.stdout = sys.stderr = log
+            yield
+    finally:
+        sys.stdout, sys.stderr = streams
+        for number, copy in enumerate(kept, start=1):
+            os.dup2(copy, number)
+            os.close(copy)
+        with suppress(OSError):
+            if path.stat().st_size == 0:
+                path.unlink()
+
+
+def _forget_peak_memory() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # Linux: the peak starts anew
+
+
+def _peak_memory(config: RunConfig) -> float | None:
+    """Megabytes: of the GPU where one trains, else of the process; None where the system does not tell."""
+    if pick_device(config.optim.device).type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**10
+    return None

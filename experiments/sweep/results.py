@@ -1,0 +1,69 @@
+"""What a sweep leaves: ``sweep.json`` (plan and status) and ``results.csv`` (a row for every run that is done)."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.sweep.plan import Job, describe
+from experiments.sweep.spec import Spec
+from experiments.sweep.status import DONE, STATES, Outcome
+from geometry.atomic import write_csv, write_json
+
+LABELS = ("dataset", "setting", "held_out", "algorithm", "variant", "draw", "seed", "options", "train")
+PARTS = ("validation", "target", "source_test")
+METRICS = ("accuracy", "balanced_accuracy", "many", "medium", "few", "worst_class", "ece")
+COST = ("step", "seconds", "peak_memory_mb", "data")
+COLUMNS = (*LABELS, *(f"{part}_{metric}" for part in PARTS for metric in METRICS), *COST, "path")
+RUNS = "runs"
+
+
+def counts(found: Mapping[str, Outcome]) -> dict[str, int]:
+    """Runs planned, and how many of them are in every state."""
+    states = Counter(outcome.state for outcome in found.values())
+    return {"planned": len(found)} | {state: states[state] for state in STATES}
+
+
+def result_rows(jobs: Sequence[Job], found: Mapping[str, Outcome]) -> list[list[Any]]:
+    """A row of :data:`COLUMNS` for every job that is done, in the order of the plan."""
+    rows = []
+    for job in jobs:
+        numbers = found[job.digest].numbers
+        if found[job.digest].state != DONE or numbers is None:
+            continue
+        labels = job.labels()
+        metrics = [numbers["parts"].get(part, {}).get(metric) for part in PARTS for metric in METRICS]
+        written = [json.dumps(value) if isinstance(value, dict) else value for value in map(labels.get, LABELS)]
+        rows.append([*written, *metrics, *(numbers[name] for name in COST), f"{RUNS}/{job.name}"])
+    return rows
+
+
+def plan_rows(jobs: Sequence[Job], found: Mapping[str, Outcome]) -> list[dict[str, Any]]:
+    """Every job with its state and its directory, as plain values."""
+    return [
+        {
+            "path": f"{RUNS}/{job.name}",
+            "status": found[job.digest].state,
+            **job.labels(),
+            "error": found[job.digest].error,
+        }
+        for job in jobs
+    ]
+
+
+def write_results(
+    out: Path, spec: Spec, jobs: Sequence[Job], found: Mapping[str, Outcome], inputs: Mapping[str, str]
+) -> None:
+    """Write ``sweep.json`` and ``results.csv``, each whole or not at all.
+
+    Args:
+        out: the sweep's directory.
+        spec: of the sweep.
+        jobs: its plan.
+        found: how every run stands.
+        inputs: SHA-256 of the feature files that the runs read, by path.
+    """
+    payload = {"name": spec.name, "spec": describe(spec), "counts": counts(found), "inputs": dict(inputs)}
+    write_json(out / "sweep.json", {**payload, "runs": plan_rows(jobs, found)})
+    write_csv(out / "results.csv", COLUMNS, result_rows(jobs, found))

@@ -1,0 +1,11 @@
+"""From runs to the tables of a paper: read, select by validation, average over seeds, test, write.
+
+::
+
+    records.py     every run's numbers, and how many were planned, failed or are missing
+    selection.py   which hyper-parameter draw counts, by balanced source validation
+    aggregate.py   means, standard errors, paired tests against a baseline and against the best
+    ranks.py       average ranks over data sets and held-out domains
+    origin.py      seeds, commits and hardware of the runs behind a table
+    render.py      Markdown and LaTeX
+"""

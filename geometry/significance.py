@@ -1,0 +1,222 @@
+"""Is one algorithm better than another? Paired tests on the same splits, and Holm's correction for many of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geometry.errors import DataError, UsageError
+from geometry.intervals import stratified_resamples
+
+Array = NDArray[np.float64]
+TESTS = ("sign-flip", "t", "wilcoxon")
+MOST_EXACT = 36  # units: halves of 2^18 sums each
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A two-sided test of no difference between paired values.
+
+    Attributes:
+        test: which one.
+        difference: mean of ``a - b``; NaN without a complete pair.
+        low: lower end of the interval of the mean difference; NaN where the test has none.
+        high: upper end.
+        p_value: NaN where the test cannot be made (fewer than two units).
+        least_p_value: the smallest the test can give with so many units; above the level, it can never reject.
+        units: independent units (pairs, or clusters of pairs).
+        dropped: pairs left out because one of the two values is undefined.
+        method: how the p-value was made.
+    """
+
+    test: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    least_p_value: float
+    units: int
+    dropped: int
+    method: str
+
+
+def paired_test(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    test: str = "sign-flip",
+    clusters: ArrayLike | None = None,
+    rng: np.random.Generator | None = None,
+    level: float = 0.95,
+) -> PairedTest:
+    """Test whether ``a - b`` is centred on zero, two-sided, over runs on the same splits.
+
+    * ``sign-flip``: under the null that both algorithms are exchangeable in every pair, each difference may as well
+      have the other sign; ``p`` is the share of all ``2^n`` sign patterns whose mean is as far from zero as the one
+      seen. Exact for any distribution (Fisher 1935). Its interval is that of t.
+    * ``t``: Student's paired t-test; the mean difference is taken for normal.
+    * ``wilcoxon``: the signed-rank test (Wilcoxon 1945), exact given the ties; zero differences by Pratt's rule.
+
+    The units must be independent: runs with different seeds are (given the data set); to speak about *other domains*
+    give the held-out domain as cluster, so that its runs count once. With n units no sign-flip p-value lies below
+    ``2^(1-n)``: five seeds cannot reach 0.05.
+
+    Args:
+        a: ``(n,)`` values of one algorithm; a pair with a NaN is dropped and counted.
+        b: ``(n,)`` values of the other, on the same splits and seeds.
+        test: one of ``TESTS``.
+        clusters: ``(n,)`` labels; pairs of one cluster are averaged and count once. Every pair by itself without them.
+        rng: needed with more than ``MOST_EXACT`` units only, where sign patterns are drawn.
+        level: of the interval.
+
+    Raises:
+        DataError: lengths that differ.
+        UsageError: an unknown test.
+
+    >>> found = paired_test([3, 4, 5, 6], [1, 1, 1, 1])
+    >>> found.difference, found.p_value == found.least_p_value == 2 / 2**4
+    (3.5, True)
+    """
+    if test not in TESTS:
+        raise UsageError(f"Unknown test {test!r}; known: {', '.join(TESTS)}.")
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    names = np.arange(first.size) if clusters is None else np.asarray(clusters)
+    if first.ndim != 1 or not first.shape == second.shape == names.shape:
+        raise DataError(f"Expected pairs, got {first.shape}, {second.shape} values and {names.shape} clusters.")
+    known = np.isfinite(first) & np.isfinite(second)
+    dropped = int((~known).sum())
+    _, place = np.unique(names[known], return_inverse=True)
+    differences = np.bincount(place, weights=(first - second)[known]) / np.maximum(np.bincount(place), 1)
+    n, nan = differences.size, float("nan")
+    mean = float(differences.mean()) if n else nan
+    if n < 2:
+        return PairedTest(test, mean, nan, nan, nan, 1.0, n, dropped, "undefined: fewer than two units")
+    low, high = _t_interval(differences, level)
+    if test == "t":
+        return PairedTest(test, mean, low, high, _t_p_value(differences), 0.0, n, dropped, f"Student's t, {n - 1} df")
+    if test == "wilcoxon":
+        from scipy.stats import rankdata
+
+        # A sign-flip test of the signed ranks: exact with ties and zeros too, where tables are not.
+        ranks = np.sign(differences) * rankdata(np.abs(differences))
+        p_value, least, method = _sign_flip(ranks, rng)
+        return PairedTest(test, mean, nan, nan, p_value, least, n, dropped, f"Wilcoxon signed-rank, {method}")
+    p_value, least, method = _sign_flip(differences, rng)
+    return PairedTest(test, mean, low, high, p_value, least, n, dropped, method)
+
+
+def paired_bootstrap(
+    a: ArrayLike,
+    b: ArrayLike,
+    strata: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    balanced: bool = True,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> PairedTest:
+    """Test two classifiers on the same samples: the difference of their (balanced) accuracy under resampling.
+
+    Samples are redrawn with replacement inside each stratum, both classifiers' outcomes together, so what they have in
+    common cancels. ``p = 2 min(P(d* <= 0), P(d* >= 0))``, with one added to each count so that it is never 0. It speaks
+    about *these two trained models* on other images; what another seed would have given needs :func:`paired_test`.
+
+    Args:
+        a: ``(N,)`` zeros and ones, or other values a sample.
+        b: ``(N,)`` of the other classifier on the same samples.
+        strata: ``(N,)`` class of each sample.
+        rng: source of randomness.
+        balanced: mean of the class means, else the mean over samples.
+        resamples: redraws.
+        level: of the percentile interval.
+
+    Raises:
+        DataError: lengths that differ.
+        UsageError: too few resamples for the level.
+    """
+    first, second, classes = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64), np.asarray(strata)
+    if first.ndim != 1 or not first.shape == second.shape == classes.shape:
+        raise DataError(f"Expected N paired outcomes, got {first.shape}, {second.shape} and {classes.shape} strata.")
+    if resamples < 20:
+        raise UsageError(f"Expected 20 resamples or more, got {resamples}.")
+    if first.size < 2:
+        return PairedTest("bootstrap", *(float("nan"),) * 4, 1.0, first.size, 0, "undefined: fewer than two units")
+    _, place, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    share = 1.0 / (counts[place] * counts.size) if balanced else np.full(first.size, 1.0 / first.size)
+    weighted = (first - second) * share  # strata keep their sizes, so the weights stay
+    draws = np.array([weighted[index].sum() for index in stratified_resamples(place, resamples, rng)])
+    mean, slack = float(weighted.sum()), 1e-12
+    tail = min(int((draws <= slack).sum()), int((draws >= -slack).sum()))
+    p_value, least = min(1.0, 2 * (tail + 1) / (resamples + 1)), 2 / (resamples + 1)
+    low, high = np.percentile(draws, [50 * (1 - level), 50 * (1 + level)])
+    method = f"paired bootstrap over {first.size} samples in {counts.size} strata, {resamples} resamples"
+    return PairedTest("bootstrap", mean, float(low), float(high), p_value, least, first.size, 0, method)
+
+
+def holm(p_values: ArrayLike) -> Array:
+    """Holm's step-down adjustment: reject those at most the level, and the family-wise error stays below it (1979).
+
+    ``p~_(i) = max_{j <= i} min(1, (m - j + 1) p_(j))`` over the m defined p-values in ascending order.
+
+    Args:
+        p_values: of any shape; an undefined one (NaN) stays so and does not count.
+
+    >>> holm([0.01, 0.04, float("nan"), 0.03]).round(12).tolist()
+    [0.03, 0.06, nan, 0.06]
+    """
+    raw = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(raw.shape, np.nan)
+    known = np.isfinite(raw)
+    values = raw[known]
+    order = np.argsort(values, kind="stable")
+    steps = np.maximum.accumulate(np.minimum(1.0, values[order] * np.arange(values.size, 0, -1)))
+    back = np.empty_like(steps)
+    back[order] = steps
+    adjusted[known] = back
+    return adjusted
+
+
+def _t_interval(differences: Array, level: float) -> tuple[float, float]:
+    from scipy.special import stdtrit
+
+    n, mean = differences.size, float(differences.mean())
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * float(differences.std(ddof=1)) / n**0.5
+    return mean - half, mean + half
+
+
+def _t_p_value(differences: Array) -> float:
+    from scipy.special import stdtr
+
+    n, mean, spread = differences.size, float(differences.mean()), float(differences.std(ddof=1))
+    if spread <= 1e-12 * abs(mean) or spread == 0.0:  # the same difference in every unit
+        return 1.0 if mean == 0.0 else 0.0
+    return 2.0 * float(stdtr(n - 1, -abs(mean) / (spread / n**0.5)))
+
+
+def _sign_flip(differences: Array, rng: np.random.Generator | None) -> tuple[float, float, str]:
+    """p-value, the least there can be, and how it was found."""
+    n, draws = differences.size, 20_000
+    least = 2.0 ** min(0, 1 - int(np.count_nonzero(differences)))
+    threshold = abs(float(differences.sum())) - 1e-12 * float(np.abs(differences).sum())
+    if n <= MOST_EXACT:
+        # Sums over all signs of one half of the units, met by those of the other half: 2^n patterns from 2^(n/2).
+        left, right = _signed_sums(differences[: n // 2]), np.sort(_signed_sums(differences[n // 2 :]))
+        below = np.searchsorted(right, -threshold - left, side="right")
+        above = right.size - np.searchsorted(right, threshold - left, side="left")
+        extreme = int((below + above).sum()) if threshold > 0 else 2**n
+        return extreme / 2**n, least, f"sign flips, all {2**n} patterns"
+    if rng is None:
+        raise UsageError(f"Expected a random generator for sign flips of more than {MOST_EXACT} units, got none.")
+    hits = 0
+    for start in range(0, draws, 1000):
+        signs = rng.integers(0, 2, size=(min(1000, draws - start), n)) * 2 - 1
+        hits += int((np.abs(signs @ differences) >= threshold).sum())
+    return (hits + 1) / (draws + 1), max(least, 1 / (draws + 1)), f"sign flips, {draws} patterns drawn of 2^{n}"
+
+
+def _signed_sums(values: Array) -> Array:
+    """``(2^n,)`` sums of ``values`` under every pattern of signs."""
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums - value, sums + value])
+    return sums

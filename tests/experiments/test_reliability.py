@@ -1,0 +1,318 @@
+"""Killed with -9 at any moment, a run loses steps and never a result.
+
+This file is also the program that kills: ``python test_reliability.py FOLDER``. It imports torch once and
+forks a process for every life of a run.
+"""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.algorithms import ALGORITHMS
+from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.runs import RunDirectory
+from experiments.task import Task
+from experiments.training import train
+from geometry.shots import ShotThresholds
+
+USAGE, DATA = 2, 3
+KILLS = 20
+CONFIG = RunConfig(
+    DataConfig(),
+    ModelConfig(),
+    OptimConfig(
+        algorithm="ndcl", augment="crop", steps=20, batch_size=4, checkpoint_every=2, log_every=1, device="cpu"
+    ),
+)
+FILE_OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "shutil.rmtree")
+
+
+class Pixels:
+    """Random images in memory."""
+
+    images, num_inputs = True, None
+
+    def __init__(self, count):
+        self.pixels = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def prepare(self, index, progress=None):
+        pass
+
+    def batch(self, index, device):
+        return self.pixels[torch.as_tensor(index)].to(device)
+
+    def digest(self):
+        return "random images"
+
+
+def small_task():
+    """Two source domains, one target, three classes; a class that one domain lacks and a class with one image."""
+    cells = [(0, 0, 12), (0, 1, 6), (0, 2, 3), (1, 0, 9), (1, 2, 1)]
+    rows = [(domain, k, "train") for domain, k, count in cells for _ in range(count)]
+    rows += [(domain, k, "validation") for domain in (0, 1) for k in range(3) for _ in range(3)]
+    rows += [(2, k, "target") for k in range(3) for _ in range(5)]
+    domain, label, part = (np.asarray(column) for column in zip(*rows, strict=True))
+    counts = np.zeros((3, 3), dtype=np.int64)
+    for m, k, count in cells:
+        counts[m, k] = count
+    names = tuple(f"image {i}" for i in range(len(rows)))
+    return Task(
+        "small", tuple("abc"), ("day", "dusk", "night"), "night", label, domain, part, counts, ShotThresholds(10, 4),
+        names, Pixels(len(rows)),
+    )  # fmt: skip
+
+
+def result(run):
+    """What a run is judged by, as bytes."""
+    files = ("checkpoint/model.safetensors", "checkpoint/selected.safetensors", "metrics.jsonl", "config.yaml")
+    return {name: (run / name).read_bytes() for name in (*files, "splits.csv", "counts.csv")}
+
+
+def read_whole(run):
+    """Read what a reader may find while a run trains or lies killed; a half-written file would raise. The step."""
+    directory = RunDirectory(run)
+    if not run.exists():
+        return 0
+    checkpoint = directory.load_checkpoint()
+    directory.metrics()
+    if checkpoint is not None:
+        assert directory.config()["optim"]["steps"] == CONFIG.optim.steps
+        assert all(bool(weight.isfinite().all()) for weight in checkpoint.weights.values())
+    return checkpoint.step if checkpoint else 0
+
+
+def live(run, task, operations=None):
+    """One life of a run; it ends with the given number of file operations, where one is given."""
+    if operations is not None:
+        left = [operations]
+
+        def count(event, arguments):
+            if event in FILE_OPERATIONS and str(run) in str(arguments[0]):
+                left[0] -= 1
+                if left[0] < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+    train(CONFIG, run, task=task)
+
+
+def kill_at_random_moments(folder, fork):
+    """Until so many kills hit: runs that finish first are kept, and the next one begins."""
+    began = time.monotonic()
+    fork(folder / "timed").join()
+    span = (time.monotonic() - began) / 2
+    rng = np.random.default_rng(0)
+    kills, reads, steps, runs = 0, 0, [], [folder / "moments 0"]
+    while kills < KILLS:
+        process = fork(runs[-1])
+        end = time.monotonic() + rng.uniform(0, span)
+        while process.is_alive() and time.monotonic() < end:
+            read_whole(runs[-1])
+            reads += 1
+        process.kill()
+        process.join()
+        if process.exitcode == -signal.SIGKILL:
+            kills += 1
+            steps.append(read_whole(runs[-1]))
+        else:
+            runs.append(folder / f"moments {len(runs)}")
+    fork(runs[-1]).join()
+    return {"kills": kills, "reads": reads, "steps": steps, "runs": [run.name for run in runs]}
+
+
+def kill_at_every_operation(folder, fork):
+    """One run, killed before its 1st, 2nd, 3rd ... file operation since its last start, until it ends by itself."""
+    kills, steps = 0, []
+    while True:
+        process = fork(folder / "operations", kills)
+        process.join()
+        if process.exitcode != -signal.SIGKILL:
+            return {"kills": kills, "steps": steps, "runs": ["operations"]}
+        kills += 1
+        steps.append(read_whole(folder / "operations"))
+
+
+def kill(folder):
+    context = multiprocessing.get_context("fork")
+    task = small_task()
+    train(CONFIG, folder / "whole", task=task)  # what it imports on first use, every fork then has
+
+    def fork(run, *words):
+        process = context.Process(target=live, args=(run, task, *words))
+        process.start()
+        return process
+
+    found = {"moments": kill_at_random_moments(folder, fork), "operations": kill_at_every_operation(folder, fork)}
+    print(json.dumps(found))
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """The folder of the whole run and the killed ones, and what the killer reports."""
+    folder = tmp_path_factory.mktemp("killed")
+    words = [sys.executable, __file__, str(folder)]
+    found = subprocess.run(
+        words, capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert found.returncode == 0, found.stderr
+    return folder, json.loads(found.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["moments", "operations"])
+def test_kills_change_no_byte(killed, way):
+    folder, report = killed
+    for run in report[way]["runs"]:
+        assert (folder / run / "done").exists()
+        assert result(folder / run) == result(folder / "whole")
+        left = {path.name for path in (folder / run).iterdir() if path.name.startswith(".")}
+        assert left <= {".lock"}  # an empty file that nobody holds: its removal was the last operation to be killed
+
+
+@pytest.mark.slow
+def test_kills_hit_all_over_the_run(killed):
+    _, report = killed
+    assert report["moments"]["kills"] == KILLS
+    assert report["moments"]["reads"] > KILLS  # a reader looked on all the while
+    assert len(set(report["moments"]["steps"])) > 3
+    assert report["operations"]["kills"] > 50
+    assert sorted(report["operations"]["steps"]) == report["operations"]["steps"]  # what was saved is never lost
+
+
+# ---------------------------------------------------------------- data as odd as they come
+
+
+def with_cells(task, keep):
+    """The task with only those training cells, and their domains as sources."""
+    here = np.array([keep(m, k) for m, k in zip(task.domain, task.labels, strict=True)])
+    part = np.where((task.part == "train") & ~here, "unused", task.part)
+    counts = task.counts * np.array([[keep(m, k) for k in range(3)] for m in range(3)])
+    return replace(task, part=part, counts=counts)
+
+
+ODD = {
+    "one domain": lambda m, k: m == 0,
+    "a class nobody has": lambda m, k: k != 1,
+    "one class": lambda m, k: k == 0,
+    "one class in one domain": lambda m, k: (m, k) == (1, 2),  # a single image
+}
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+@pytest.mark.parametrize("cells", ODD)
+@pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if ALGORITHMS[name].steps_needed is None])
+def test_every_algorithm_trains_on_odd_data(tmp_path, algorithm, cells, batch_size):
+    """Absent classes, single images and lone domains are normal; at batch size 1 classes outnumber the batch."""
+    optim = replace(CONFIG.optim, algorithm=algorithm, steps=2, batch_size=batch_size)
+    task = with_cells(small_task(), ODD[cells])
+    run = train(replace(CONFIG, optim=optim), tmp_path / "run", task=task)
+    assert run.finished
+    assert all(np.isfinite(row["loss"]) for row in run.metrics() if "loss" in row)
+
+
+# ---------------------------------------------------------------- one clear sentence
+
+TREE = (
+    "--dataset",
+    "mine",
+    "--test-domain",
+    "night",
+    "--setting",
+    "balanced",
+    "--validation",
+    "2",
+    "--image-size",
+    "8",
+)
+
+
+def refused(tailgeom, tmp_path, *words):
+    """Code and message of a training command that must fail with one sentence and leave nothing finished."""
+    code, _, err = tailgeom("train", "--out", tmp_path / "run", "--steps", "2", "--device", "cpu", *words)
+    *_, message = err.rstrip().splitlines()
+    assert "Traceback" not in err
+    assert sum(line.startswith("tailgeom: ") for line in err.splitlines()) == 1
+    assert message.startswith("tailgeom: ")
+    assert message.endswith((".", ")"))
+    assert not (tmp_path / "run" / "done").exists()
+    return code, message
+
+
+@pytest.mark.parametrize(
+    ("words", "listed"),
+    [
+        (("--sampling", "nope"), "class-aware"),
+        (("--optimizer", "nope"), "adamw"),
+        (("--schedule", "nope"), "cosine"),
+        (("--precision", "fp8"), "bf16"),
+        (("--finetune", "nope"), "head"),
+        (("--algorithm", "supcon", "--set", "negatives=nope"), "mixup"),
+        (("--algorithm", "supcon", "--set", "tau=0"), "0"),
+        (("--algorithm", "ndcl", "--set", "prior_weights=nope"), "effective"),
+        (("--setting", "Duality", "--setting-options", "nope=1"), "nope"),
+        (("--batch-size", "0"), "--batch-size"),
+        (("--checkpoint-every", "0"), "--checkpoint-every"),
+        (("--seed", "-1"), "-1"),
+        (("--device", "tpu"), "cuda"),
+    ],
+)
+def test_a_name_or_number_that_is_none(tailgeom, tmp_path, words, listed):
+    code, message = refused(tailgeom, tmp_path, *words)
+    assert code == USAGE
+    assert listed in message
+
+
+def test_a_tree_of_one_domain_leaves_no_source(tailgeom, tmp_path, tiny_tree):
+    for domain in ("day", "dusk"):
+        shutil.rmtree(tiny_tree / domain)
+    code, message = refused(tailgeom, tmp_path, *TREE, "--data", tiny_tree)
+    assert code == DATA
+    assert "domain" in message
+
+
+@pytest.mark.parametrize("part", ["day", "night"])
+def test_a_broken_image_is_named_whether_source_or_target(tailgeom, tmp_path, tiny_tree, part):
+    for file in (tiny_tree / part / "dog").iterdir():
+        file.write_bytes(b"\x89PNG broken")
+    code, message = refused(tailgeom, tmp_path, *TREE, "--data", tiny_tree)
+    assert code == DATA
+    assert f"{part}/dog/" in message
+
+
+def test_weights_that_are_missing_or_no_weights(tailgeom, tmp_path, tiny_tree):
+    (tmp_path / "weights.pth").write_bytes(b"no weights")
+    for name in ("weights.pth", "nowhere.pth"):
+        words = ("--backbone", "resnet18", "--weights", tmp_path / name)
+        code, message = refused(tailgeom, tmp_path, *TREE, "--data", tiny_tree, *words)
+        assert code == DATA
+        assert name in message
+
+
+def test_a_checkpoint_of_garbage_is_refused_and_kept(tailgeom, tmp_path, trained):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "done").unlink()
+    (run / "checkpoint" / "model.safetensors").write_bytes(b"garbage")
+    code, _, err = tailgeom(
+        "train", "--algorithm", "ndcl", "--out", run, "--steps", "12", "--checkpoint-every", "4", "--log-every", "2",
+        "--batch-size", "8", "--device", "cpu",
+    )  # fmt: skip
+    assert code == DATA
+    assert "checkpoint" in err.splitlines()[-1]
+    assert "delete it" in err.splitlines()[-1]
+    assert (run / "checkpoint" / "model.safetensors").read_bytes() == b"garbage"
+
+
+if __name__ == "__main__":
+    kill(Path(sys.argv[1]))

@@ -1,0 +1,197 @@
+"""Paired tests against enumeration, SciPy, and their error rate."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from geometry.errors import DataError, UsageError
+from geometry.significance import MOST_EXACT, TESTS, holm, paired_bootstrap, paired_test
+
+
+def enumerated(differences):
+    """Share of all sign patterns as far from zero as the one seen."""
+    d = np.asarray(differences, dtype=np.float64)
+    seen = abs(d.sum()) - 1e-12 * np.abs(d).sum()
+    return np.mean([abs(np.dot(signs, d)) >= seen for signs in product((-1, 1), repeat=d.size)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(-5, 5), min_size=2, max_size=10))
+def test_sign_flips_are_all_counted(differences):
+    found = paired_test(differences, np.zeros(len(differences)))
+    assert found.p_value == pytest.approx(enumerated(differences), abs=1e-15)
+    assert found.p_value >= found.least_p_value
+
+
+def test_sign_flips_of_real_numbers():
+    d = np.random.default_rng(0).normal(0.4, 1.0, 13)
+    assert paired_test(d, np.zeros(13)).p_value == enumerated(d)
+    reference = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert paired_test(d, np.zeros(13)).p_value == pytest.approx(reference.pvalue)
+
+
+def test_drawn_patterns_agree_with_all_of_them(monkeypatch):
+    import geometry.significance as significance
+
+    d = np.random.default_rng(1).normal(0.4, 1.0, 20)
+    exact = paired_test(d, np.zeros(20)).p_value
+    monkeypatch.setattr(significance, "MOST_EXACT", 5)
+    drawn = significance.paired_test(d, np.zeros(20), rng=np.random.default_rng(0)).p_value
+    assert drawn == pytest.approx(exact, abs=4 * np.sqrt(exact / 20_000))
+    with pytest.raises(UsageError, match="random generator"):
+        significance.paired_test(d, np.zeros(20))
+
+
+def test_the_largest_exact_test():
+    d = np.ones(MOST_EXACT)
+    assert paired_test(d, 0 * d).p_value == 2.0 ** (1 - MOST_EXACT)
+
+
+def test_t_is_students():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.3, 1, 9), rng.normal(0, 1, 9)
+    found, reference = paired_test(a, b, test="t"), stats.ttest_rel(a, b)
+    assert found.p_value == pytest.approx(reference.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(reference.confidence_interval(0.95)))
+
+
+def test_wilcoxon_is_exact_and_takes_ties():
+    d = np.random.default_rng(2).normal(0.5, 1, 12)
+    zeros = np.zeros(12)
+    assert paired_test(d, zeros, test="wilcoxon").p_value == pytest.approx(stats.wilcoxon(d, method="exact").pvalue)
+    tied = np.array([1.0, 1.0, -1.0, 2.0, 0.0, 3.0])
+    ranks = np.sign(tied) * stats.rankdata(np.abs(tied))
+    assert paired_test(tied, np.zeros(6), test="wilcoxon").p_value == enumerated(ranks)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_order_of_the_two_and_of_the_pairs(test):
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=8), rng.normal(size=8)
+    order = rng.permutation(8)
+    found, back, moved = (
+        paired_test(a, b, test=test),
+        paired_test(b, a, test=test),
+        paired_test(a[order], b[order], test=test),
+    )
+    assert found.p_value == pytest.approx(back.p_value)
+    assert found.p_value == pytest.approx(moved.p_value)
+    assert found.difference == pytest.approx(-back.difference)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_undefined_pairs_are_dropped_and_counted(test):
+    nan = float("nan")
+    found = paired_test([1.0, 2.0, nan, 3.5], [0.5, nan, 1.0, 1.0], test=test)
+    assert (found.units, found.dropped) == (2, 2)
+    assert found.difference == 1.5
+    alone = paired_test([1.0], [0.5], test=test)
+    assert np.isnan(alone.p_value)
+    assert alone.least_p_value == 1.0
+    assert "fewer than two" in alone.method
+    assert np.isnan(paired_test([nan], [nan], test=test).difference)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_equal_algorithms_do_not_differ(test):
+    assert paired_test([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], test=test).p_value == 1.0
+
+
+def test_the_same_gain_in_every_run_is_certain_for_t():
+    assert paired_test([2.0, 3.0, 4.0], [1.0, 2.0, 3.0], test="t").p_value == 0.0
+
+
+def test_five_seeds_cannot_reach_five_percent():
+    found = paired_test([5, 6, 7, 8, 9], [1, 1, 1, 1, 1])
+    assert found.p_value == found.least_p_value == 0.0625
+
+
+def test_clusters_count_once():
+    a, b = np.array([1.0, 3.0, 10.0, 5.0]), np.zeros(4)
+    found = paired_test(a, b, clusters=["photo", "photo", "sketch", "art"])
+    assert found.units == 3
+    assert found.difference == pytest.approx((2 + 10 + 5) / 3)
+    assert found.p_value == 0.25
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_error_rate_under_the_null(test):
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(1000, 2, 8))
+    p = np.array([paired_test(a, b, test=test).p_value for a, b in values])
+    # 1000 tests at 5 %: mean 50, standard deviation 6.9.
+    assert 25 <= (p <= 0.05).sum() <= 71
+    strong = np.array([paired_test(a + 3, b, test=test).p_value for a, b in values[:100]])
+    assert (strong <= 0.05).mean() > 0.9
+
+
+def test_a_domain_effect_needs_domains_as_units():
+    """Gains that hold only on average over domains: runs as units reject far too often, domains do not."""
+    rng = np.random.default_rng(5)
+    domains = np.repeat(np.arange(8), 4)
+    by_run, by_domain = [], []
+    for _ in range(120):
+        gains = rng.normal(size=8)[domains] + 0.2 * rng.normal(size=32)
+        by_run.append(paired_test(gains, np.zeros(32)).p_value <= 0.05)
+        by_domain.append(paired_test(gains, np.zeros(32), clusters=domains).p_value <= 0.05)
+    assert np.mean(by_run) > 0.2
+    assert np.mean(by_domain) < 0.11  # mean 0.05, standard deviation 0.02
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_bootstrap_over_samples(balanced):
+    rng = np.random.default_rng(6)
+    labels = np.repeat([0, 1, 2], [200, 50, 5])
+    a = rng.random(255) < 0.8
+    b = np.where(rng.random(255) < 0.9, a, ~a)
+    found = paired_bootstrap(a, b, labels, rng=rng, balanced=balanced, resamples=500)
+    means = [np.mean(a[labels == k]) - np.mean(b[labels == k]) for k in range(3)]
+    assert found.difference == pytest.approx(np.mean(means) if balanced else np.mean(a) - np.mean(b))
+    assert found.low <= found.difference <= found.high
+    worse = paired_bootstrap(a, np.zeros(255), labels, rng=rng, balanced=balanced, resamples=500)
+    assert worse.p_value == worse.least_p_value == 2 / 501
+    assert paired_bootstrap(a, a, labels, rng=rng, balanced=balanced, resamples=100).p_value == 1.0
+
+
+def test_bootstrap_error_rate_under_the_null():
+    rng = np.random.default_rng(7)
+    labels = np.repeat([0, 1, 2], 60)
+    rejected = 0
+    for _ in range(200):
+        a, b = rng.random((2, 180)) < 0.7
+        rejected += paired_bootstrap(a, b, labels, rng=rng, resamples=200).p_value <= 0.05
+    assert rejected <= 21  # mean 10, standard deviation 3.1
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_by_its_definition(p_values):
+    found = holm(p_values)
+    m = len(p_values)
+    order = sorted(range(m), key=lambda i: p_values[i])
+    worst = 0.0
+    for step, i in enumerate(order):
+        worst = max(worst, min(1.0, (m - step) * p_values[i]))
+        assert found[i] == pytest.approx(worst)
+
+
+def test_holm_published_example():
+    # Holm (1979)'s procedure on p = .01, .04, .03, .005 (four hypotheses).
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert np.isnan(holm([np.nan, np.nan])).all()
+    assert holm([]).size == 0
+
+
+def test_bad_input_is_named():
+    with pytest.raises(UsageError, match="Unknown test"):
+        paired_test([1, 2], [1, 2], test="z")
+    with pytest.raises(DataError, match="pairs"):
+        paired_test([1, 2], [1, 2, 3])
+    with pytest.raises(DataError, match="paired outcomes"):
+        paired_bootstrap([1, 0], [1, 0], [0], rng=np.random.default_rng(0))
+    with pytest.raises(UsageError, match="20 resamples"):
+        paired_bootstrap([1, 0], [1, 0], [0, 0], rng=np.random.default_rng(0), resamples=3)
