@@ -169,7 +169,7 @@ class OptimConfig:
     """How to train.
 
     Attributes:
-        algorithm: erm or ndcl.
+        algorithm: erm, ndcl, reweight, focal, balanced_softmax, ldam, mixup, coral, infonce, supcon, bcl or logistic.
         options: the algorithm's own options, as name=value; defaults are the published ones.
         steps: optimiser steps.
         batch_size: samples per source domain and step.

@@ -109,14 +109,14 @@ def test_a_setting_that_asks_for_more_than_a_cell_has_names_the_cell(tailgeom, t
 @pytest.mark.parametrize(
     ("words", "listed"),
     [
-        (("--algorithm", "nope"), "erm, ndcl"),
+        (("--algorithm", "nope"), "coral, erm, focal"),
         (("--test-domain", "nope"), "optdigits"),
         (("--setting", "nope"), "TotalHeavyTail"),
         (("--dataset", "nope"), "PACS"),
         (("--backbone", "nope"), "small_cnn"),
         (("--augment", "nope"), "crop_flip"),
         (("--algorithm", "ndcl", "--set", "gamma=1"), "alpha"),
-        (("--algorithm", "ndcl", "--set", "alpha=much"), "name=number"),
+        (("--algorithm", "ndcl", "--set", "alpha=much"), "alpha"),
         (("--steps", "0"), "--steps"),
         (("--lr", "-1"), "lr"),
     ],
