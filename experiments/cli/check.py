@@ -56,9 +56,16 @@ class Check(Analysis):
         """Print the numbers, then each claim with its rule and note."""
         from experiments.cli.output import print_table
 
-        print_table(self.command_line(), self.header[:6], [row[:6] for row in self.table(result)])
+        names = [f"{v.check}: {v.subject}" if v.subject else v.check for v in result]
+        rows = [(name, *row[1:6]) for name, row in zip(names, self.table(result), strict=True)]
+        print_table(self.command_line(), self.header[:6], rows)
+        told: set[str] = set()
         for v in result:
-            print(f"{v.check}: {v.verdict}\n  claim: {v.claim}\n  rule:  {v.rule}\n  note:  {v.note}")
+            print(f"{v.claim} {v.verdict[0].upper()}{v.verdict[1:]}.")
+            for title, text in (("rule", v.rule), ("note", v.note)):
+                if text and text not in told:  # several verdicts of one check share them
+                    print(f"  {title}: {text}")
+                    told.add(text)
 
     def contents(self, result: Any) -> dict[str, Any]:
         """The verdicts with their rules and details."""

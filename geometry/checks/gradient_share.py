@@ -18,6 +18,7 @@ Masks = Mapping[str, NDArray[np.bool_]]
 
 PREFIX = "anchor_gradient/"
 CLAIMED = "ndcl"  # the loss that the claim was made for is judged first
+OWN = "own"  # the contrast a run was trained with
 THRESHOLD = 1.0
 FEWEST_BATCHES = 20
 FEWEST_ANCHORS = 20
@@ -105,7 +106,8 @@ def claim_about(loss: str) -> Claim:
     """The claim for one loss."""
     return Claim(
         check="gradient_share",
-        sentence=f"{loss} amplifies the gradients of minority anchors.",
+        subject=loss,
+        sentence=f"{'The loss trained with' if loss == OWN else loss} amplifies the gradients of minority anchors.",
         source="claim of NDCL (arXiv 2601.21999) for its contrastive term; the test is ours",
         rule=f"Mean gradient norm of few anchors over that of many anchors, each norm divided by the weight that the "
         f"loss's own average gives its anchor where that is recorded: holds if its interval lies above "

@@ -18,12 +18,14 @@ class Claim:
         sentence: the claim in words.
         source: who makes it.
         rule: how the verdict follows from the number, fixed before any data are seen.
+        subject: what the claim is about, where a check tests several things alike.
     """
 
     check: str
     sentence: str
     source: str
     rule: str
+    subject: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,7 @@ class Verdict:
         n: samples that carry it.
         note: conditions, or why nothing could be decided.
         details: secondary numbers and arrays for figures.
+        subject: what the claim is about, where a check tests several things alike.
     """
 
     check: str
@@ -51,6 +54,7 @@ class Verdict:
     n: int
     note: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    subject: str = ""
 
 
 def decide(estimate: Interval, threshold: float, *, enough: bool = True) -> Outcome:
@@ -76,7 +80,16 @@ def verdict(
 ) -> Verdict:
     """A :class:`Verdict` on a claim."""
     return Verdict(
-        claim.check, claim.sentence, claim.source, claim.rule, outcome, estimate, estimate.n, note, details or {}
+        check=claim.check,
+        claim=claim.sentence,
+        source=claim.source,
+        rule=claim.rule,
+        verdict=outcome,
+        estimate=estimate,
+        n=estimate.n,
+        note=note,
+        details=details or {},
+        subject=claim.subject,
     )
 
 
