@@ -231,6 +231,8 @@ def start(path, out):
         [sys.executable, "-m", "experiments.cli", "sweep", str(path), "--out", str(out), "--jobs", "1"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        # A shell starts what it puts in the background with SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
 

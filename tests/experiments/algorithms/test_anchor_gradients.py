@@ -103,6 +103,6 @@ def test_the_check_judges_every_recorded_form_ndcls_first(problem):
         probes=found,
     )
     verdicts = gradient_share(artifact, rng=np.random.default_rng(0), resamples=50)
-    assert [verdict.claim.split()[0] for verdict in verdicts] == ["ndcl", "infonce", "own", "supcon"]
+    assert [verdict.subject for verdict in verdicts] == ["ndcl", "infonce", "own", "supcon"]
     for verdict in verdicts:
         assert 0 < verdict.details["groups"]["many"].norm_share.estimate < 1

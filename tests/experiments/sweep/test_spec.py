@@ -150,4 +150,5 @@ def test_there_are_ready_specs():
         "pacs_finetune",
         "pacs_frozen",
         "pacs_frozen_search",
+        "pacs_heavy_tail",
     }
