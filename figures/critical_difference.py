@@ -79,9 +79,11 @@ def joined(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
 
 def _scale(axes: Axes, count: int, label: str) -> None:
     axes.plot([1, count], [0, 0], color=style.BLACK, linewidth=0.8)
+    every = -(-count // 12)  # more numbers than that would touch
     for tick in range(1, count + 1):
         axes.plot([tick, tick], [0, 0.05], color=style.BLACK, linewidth=0.6)
-        axes.text(tick, 0.07, str(tick), ha="center", va="bottom", fontsize=6.5)
+        if (tick - 1) % every == 0:
+            axes.text(tick, 0.07, str(tick), ha="center", va="bottom", fontsize=6.5)
     axes.text(count + 0.05 * (count - 1), 0.0, label, ha="left", va="center", fontsize=6.5, color=style.GREY)
 
 
