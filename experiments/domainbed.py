@@ -17,7 +17,7 @@ from torch import Tensor
 
 from experiments.config import DataConfig, RunConfig
 from experiments.data.datasets import open_dataset
-from experiments.extraction import Progress, _collect
+from experiments.extraction import Progress, collect
 from experiments.models import Classifier, build_classifier
 from experiments.provenance import provenance
 from experiments.task import open_task
@@ -195,7 +195,7 @@ def extract_checkpoint(
         **provenance(),
     }
     model = model.to(where).eval()
-    return _collect(model, task, where, made_by, progress, with_head=True)
+    return collect(model, task, where, made_by, progress, with_head=True)
 
 
 def _numpy_scalars() -> list[Any]:

@@ -72,7 +72,7 @@ def extract_run(
     algorithm.eval()
     step = saved.state["best_step"] if checkpoint == "selected" else saved.step
     made_by = {"run": run.config(), "checkpoint": checkpoint, "step": step, **provenance()}
-    artifact = _collect(algorithm.model, task, where, made_by, progress, with_head=True)
+    artifact = collect(algorithm.model, task, where, made_by, progress, with_head=True)
     return replace(artifact, probes=_probe(config, task, algorithm, where))
 
 
@@ -98,10 +98,10 @@ def extract_frozen(
     where = pick_device(device)
     classifier = build_classifier(model.backbone, len(task.classes), seed=data.seed, weights=model.weights).to(where)
     made_by = {"frozen": config.to_dict(), **provenance()}
-    return _collect(classifier, task, where, made_by, progress, with_head=False)
+    return collect(classifier, task, where, made_by, progress, with_head=False)
 
 
-def _collect(
+def collect(
     model: Classifier,
     task: Task,
     device: torch.device,
@@ -110,6 +110,7 @@ def _collect(
     *,
     with_head: bool,
 ) -> Artifact:
+    """The artifact of a model on the samples of a task; without its head for a backbone that has none."""
     parts = (WHOLE,) if (task.part == WHOLE).all() else SPLITS
     index = np.concatenate([task.indices(part) for part in parts])
     features, logits, projections = [], [], []

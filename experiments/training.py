@@ -190,12 +190,13 @@ class _Trainer:
         sums: dict[str, float] = defaultdict(float)
         count = 0
         optim = self.config.optim
-        while self.step < optim.steps:
+        enough = min(optim.steps, self.algorithm.steps_needed or optim.steps)
+        while self.step < enough:
             terms = self._advance()
             for name, value in terms.items():
                 sums[name] += value
             count += 1
-            checkpoint = self.step % optim.checkpoint_every == 0 or self.step == optim.steps
+            checkpoint = self.step % optim.checkpoint_every == 0 or self.step == enough
             if self.step % optim.log_every == 0 or checkpoint:
                 self._log({"step": self.step} | {k: v / count for k, v in sums.items()})
                 sums.clear()

@@ -72,8 +72,9 @@ class Check(Analysis):
         return {"verdicts": plain(result)}
 
     def exit_code(self, result: Any) -> int:
-        """1 when a required check does not hold."""
-        return int(any(v.check in self.require and v.verdict != "holds" for v in result))
+        """1 when a required check does not hold; of several verdicts the first is on the loss that was claimed for."""
+        decisive = {v.check: v.verdict for v in reversed(result)}
+        return int(any(decisive.get(name) != "holds" for name in self.require))
 
 
 COMMAND = Check
