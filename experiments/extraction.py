@@ -1,6 +1,6 @@
 """From a run, or from a frozen backbone, to an artifact on disk."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,23 +9,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.algorithms import Algorithm
-from experiments.algorithms.registry import resolve_options
 from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig, data_config
 from experiments.devices import pick_device
 from experiments.evaluation import predict
 from experiments.models import Classifier, build_classifier
-from experiments.probes.anchor_gradients import Recorded, record_anchor_gradients
+from experiments.probes.context import Context, Progress
+from experiments.probes.registry import record, require_probes
 from experiments.provenance import provenance
 from experiments.runs import RunDirectory
 from experiments.task import WHOLE, Task, open_task, open_whole
-from experiments.training import build, build_sampler, next_batch, require_same_origin, step_rng
+from experiments.training import build, require_same_origin
 from geometry.artifact import SPLITS, Artifact
 from geometry.errors import DataError, UsageError
 
-Progress = Callable[[int, int], None]
 CHUNK = 128
-PROBE_BATCHES = 64
 
 
 def config_of(run: RunDirectory, device: str = "auto") -> RunConfig:
@@ -43,20 +40,27 @@ def config_of(run: RunDirectory, device: str = "auto") -> RunConfig:
 
 
 def extract_run(
-    path: Path, *, checkpoint: str = "selected", device: str = "auto", progress: Progress | None = None
+    path: Path,
+    *,
+    checkpoint: str = "selected",
+    probes: Sequence[str] = (),
+    device: str = "auto",
+    progress: Progress | None = None,
 ) -> Artifact:
     """Features, logits, head and probes of a run's training, validation, source-test and target samples.
 
     Args:
         path: the run directory.
         checkpoint: ``selected`` (best balanced validation accuracy) or ``last``.
+        probes: measurements beyond those always made (:data:`experiments.probes.registry.PROBES`).
         device: auto, cpu or cuda.
         progress: called with samples done and in all.
 
     Raises:
         DataError: no checkpoint, or broken data.
-        UsageError: unknown checkpoint name.
+        UsageError: unknown checkpoint or probe.
     """
+    require_probes(probes)
     if checkpoint not in ("selected", "last"):
         raise UsageError(f"Unknown checkpoint {checkpoint!r}; known: selected, last.")
     run = RunDirectory(path)
@@ -73,7 +77,7 @@ def extract_run(
     step = saved.state["best_step"] if checkpoint == "selected" else saved.step
     made_by = {"run": run.config(), "checkpoint": checkpoint, "step": step, **provenance()}
     artifact = collect(algorithm.model, task, where, made_by, progress, with_head=True)
-    return replace(artifact, probes=_probe(config, task, algorithm, where))
+    return replace(artifact, probes=record(probes, Context(config, task, algorithm, where, run, progress)))
 
 
 def extract_frozen(
@@ -144,17 +148,3 @@ def collect(
 
 def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
     return tensor.detach().cpu().numpy()
-
-
-def _probe(config: RunConfig, task: Task, algorithm: Algorithm, device: torch.device) -> Recorded:
-    """Record anchor gradients on the run's own first training batches, without augmentation."""
-    plain = replace(config, optim=replace(config.optim, augment="none"))
-    sampler = build_sampler(config, task)
-    steps = range(min(PROBE_BATCHES, config.optim.steps))
-    return record_anchor_gradients(
-        algorithm.model,
-        (next_batch(plain, task, sampler, step, device) for step in steps),
-        (step_rng(config.data.seed, step, "probe") for step in steps),
-        rho=float(config.optim.options.get("rho", resolve_options("ndcl", {})["rho"])),
-        own=algorithm.contrast,
-    )

@@ -26,6 +26,7 @@ class Extract:
         run_directory: a finished or running training run.
         out: where the artifact goes (default: RUN/artifact).
         checkpoint: selected (best balanced validation accuracy) or last.
+        probes: measurements on the live model for `tailgeom check`, beyond anchor_gradients, which is always made.
         all: every image of the data set and no split (instead of one setting's images).
         device: auto, cpu or cuda.
     """
@@ -33,6 +34,7 @@ class Extract:
     run_directory: RunPath = None
     out: OptionalPath = None
     checkpoint: str = "selected"
+    probes: tuple[str, ...] = ()
     all: bool = False
     device: str = "auto"
     data: DataConfig = DataConfig()
@@ -50,11 +52,17 @@ class Extract:
             raise UsageError("Expected --out DIR for the features of a frozen backbone (or a RUN to extract).")
         if self.run_directory is not None and self.all:
             raise UsageError("Expected RUN or --all, got both: a run has its own split.")
+        if self.run_directory is None and self.probes:
+            raise UsageError("Expected RUN with --probes: they are measured on a run's trained model.")
         require_replaceable(out, FILES)
         with progress_bar("extracting") as update:
             if self.run_directory is not None:
                 artifact = extract_run(
-                    self.run_directory, checkpoint=self.checkpoint, device=self.device, progress=update
+                    self.run_directory,
+                    checkpoint=self.checkpoint,
+                    probes=self.probes,
+                    device=self.device,
+                    progress=update,
                 )
             else:
                 artifact = extract_frozen(self.data, self.model, whole=self.all, device=self.device, progress=update)

@@ -16,8 +16,14 @@ from experiments.losses.info_nce import info_nce
 from experiments.losses.ndcl import negative_dominant_contrast
 from experiments.losses.supcon import supcon
 from experiments.models import Classifier
+from experiments.probes.context import Context, Recorded
 
-Recorded = dict[str, NDArray[np.generic]]
+
+def anchor_gradients(context: Context) -> Recorded:
+    """:func:`record_anchor_gradients` on a run's own first batches."""
+    return record_anchor_gradients(
+        context.algorithm.model, context.batches(), context.rngs(), rho=context.rho, own=context.algorithm.contrast
+    )
 
 
 def standard_forms(rho: float) -> dict[str, Contrast]:

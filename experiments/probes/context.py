@@ -1,0 +1,65 @@
+"""What a probe may look at: one checkpoint of a run, its data, and the batches it was trained on."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experiments.algorithms import Algorithm, Batch
+from experiments.algorithms.registry import resolve_options
+from experiments.config import RunConfig
+from experiments.runs import RunDirectory
+from experiments.task import Task
+from experiments.training import build_sampler, next_batch, step_rng
+
+PROBE_BATCHES = 64
+
+Recorded = dict[str, NDArray[np.generic]]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """A run at one checkpoint.
+
+    Attributes:
+        config: of the run.
+        task: its data and their split.
+        algorithm: its model and losses, in evaluation mode; a probe leaves them as found.
+        device: where they are.
+        run: its directory.
+        progress: called with what is done and in all, by probes that take long.
+    """
+
+    config: RunConfig
+    task: Task
+    algorithm: Algorithm
+    device: torch.device
+    run: RunDirectory
+    progress: Progress | None = None
+
+    @cached_property
+    def steps(self) -> int:
+        """How many batches :meth:`batches` gives at most."""
+        return min(PROBE_BATCHES, self.config.optim.steps)
+
+    @property
+    def rho(self) -> float:
+        """Beta(rho, rho) of the mixing coefficient: the run's own, or the released one where it has none."""
+        return float(self.config.optim.options.get("rho", resolve_options("ndcl", {})["rho"]))
+
+    def batches(self, most: int = PROBE_BATCHES) -> Iterator[Batch]:
+        """The run's own first training batches, without augmentation."""
+        plain = replace(self.config, optim=replace(self.config.optim, augment="none"))
+        sampler = build_sampler(self.config, self.task)
+        steps = range(self.steps)
+        return islice((next_batch(plain, self.task, sampler, step, self.device) for step in steps), most)
+
+    def rngs(self, most: int = PROBE_BATCHES) -> Iterator[np.random.Generator]:
+        """One source of randomness for each of :meth:`batches`."""
+        steps = range(self.steps)
+        return islice((step_rng(self.config.data.seed, step, "probe") for step in steps), most)
