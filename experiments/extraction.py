@@ -69,7 +69,7 @@ def extract_run(
     if saved is None:
         raise DataError(f"{path} has no checkpoint yet; train first: tailgeom train --out {path}.")
     task = open_task(config)
-    require_same_origin(config, task, saved, run)
+    require_same_origin(task, saved, run)
     where = pick_device(device)
     algorithm = build(replace(config, model=replace(config.model, weights="none")), task, where)
     algorithm.load_state_dict(saved.selected if checkpoint == "selected" else saved.weights)

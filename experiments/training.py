@@ -134,17 +134,23 @@ def resolved(config: RunConfig) -> dict[str, Any]:
 
 def config_digest(config: RunConfig) -> str:
     """SHA-256 of the resolved configuration; a checkpoint carries that of its run."""
-    return hashlib.sha256(json.dumps(resolved(config), sort_keys=True).encode()).hexdigest()
+    return _digest(resolved(config))
 
 
-def require_same_origin(config: RunConfig, task: Task, checkpoint: Checkpoint, run: RunDirectory) -> None:
+def _digest(plain: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def require_same_origin(task: Task, checkpoint: Checkpoint, run: RunDirectory) -> None:
     """Refuse a checkpoint that another configuration or other data made.
+
+    The configuration is compared as the run wrote it, so that a later version with more options still reads the run.
 
     Raises:
         DataError: they did.
     """
     where = run.path / "checkpoint"
-    if checkpoint.state.get("config") not in (None, config_digest(config)):
+    if checkpoint.state.get("config") not in (None, _digest(run.config())):
         raise DataError(
             f"The checkpoint in {where} was made by another configuration than config.yaml there; "
             "put back its own, or delete it to start over."
@@ -274,7 +280,7 @@ class _Trainer:
             (self.run_directory.path / "diverged.json").unlink(missing_ok=True)
         checkpoint = self.ranks.share(self.run_directory.load_checkpoint() if self.ranks.first else None)
         if checkpoint is not None:
-            require_same_origin(self.config, self.task, checkpoint, self.run_directory)
+            require_same_origin(self.task, checkpoint, self.run_directory)
         if self.ranks.first:
             self.run_directory.rewind_metrics(checkpoint.step if checkpoint else 0)
         if checkpoint is None:

@@ -97,7 +97,7 @@ def evaluation(config: RunConfig, run: RunDirectory, task: Task) -> tuple[dict[s
     """
     saved = run.load_checkpoint()
     assert saved is not None  # training ends with a checkpoint
-    require_same_origin(config, task, saved, run)
+    require_same_origin(task, saved, run)
     device = pick_device(config.optim.device)
     algorithm = build(replace(config, model=replace(config.model, weights="none")), task, device)
     algorithm.load_state_dict(saved.selected)
