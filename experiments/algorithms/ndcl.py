@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from experiments.algorithms.base import Algorithm, Batch, TrainingSet
 from experiments.algorithms.contrast import Contrast, Negatives
@@ -40,8 +41,10 @@ class NdclOptions:
         dissimilarity: exp, or raw: 1 - cosine without its exponential.
         aggregate: sum or mean over an anchor's pairs.
         negatives: mixup (released), real (the batch's other classes), or both.
-        prior_weights: of the classification: released (inverse frequency per domain, our reading), none, inverse, sqrt
-            or effective.
+        classification: reweighted (released: rare classes and hard samples weigh more), or cross_entropy, the plain
+            one beside InfoNCE and SupCon, which takes no weights.
+        prior_weights: of the reweighted classification: released (inverse frequency per domain, our reading), none,
+            inverse, sqrt or effective.
         contrast_space: predictions (released), features, or projections (wants --projection).
         alignment_space: the same, of the prototypes.
         prototypes: batch (released), or moving averages over batches.
@@ -57,6 +60,7 @@ class NdclOptions:
     dissimilarity: Dissimilarity = "exp"
     aggregate: Aggregate = "sum"
     negatives: Negatives = "mixup"
+    classification: Literal["reweighted", "cross_entropy"] = "reweighted"
     prior_weights: Rule = "released"
     contrast_space: Space = "predictions"
     alignment_space: Space = "predictions"
@@ -107,11 +111,17 @@ class NDCL(Algorithm):
     def terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """The three terms and their weighted sum."""
         outputs = Outputs.of(self.model, batch.inputs)
-        classification = reweighted_cross_entropy(outputs.logits, batch.labels, batch.domains, self.prior_weights)
+        classification = self.classification(outputs.logits, batch)
         contrast = self.contrast(batch, outputs, rng)
         alignment = self.alignment(outputs.vectors(self.options.alignment_space), batch)
         total = classification + self.options.alpha * contrast + self.options.beta * alignment
         return {"loss": total, "loss/ce": classification, "loss/contrast": contrast, "loss/alignment": alignment}
+
+    def classification(self, logits: Tensor, batch: Batch) -> Tensor:
+        """``L_ce``."""
+        if self.options.classification == "cross_entropy":
+            return cross_entropy(logits, batch.labels)
+        return reweighted_cross_entropy(logits, batch.labels, batch.domains, self.prior_weights)
 
     def alignment(self, vectors: Tensor, batch: Batch) -> Tensor:
         """``L_const``; moving prototypes take the batch in."""

@@ -21,6 +21,7 @@ ON_FEATURES = {"coral": {"alignment_space": "logits"}}
         ("infonce", {"weight": 0, "negatives": "mixup"}),
         ("supcon", {"weight": 0, "negatives": "both"}),
         ("bcl", {"weight": 0, "classification": "cross_entropy"}),
+        ("ndcl", {"alpha": 0, "beta": 0, "classification": "cross_entropy"}),
         ("bcl", {"weight": 0, "classification": "cross_entropy", "contrast_space": "features"}),
     ],
 )
