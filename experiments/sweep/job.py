@@ -2,7 +2,7 @@
 
 A job's directory is a run directory with three files more, each written whole or not at all::
 
-    evaluation.json      metrics of every part; its presence means that the job is done
+    evaluation.json      metrics of every part, and gradients where kept; its presence means that the job is done
     logits.safetensors   logits/<part> (n, K), labels/<part> (n,), index/<part> (n,), for paired tests
     failure.json         the error of a job that failed, with what it printed in log.txt
 """
@@ -28,10 +28,12 @@ from torch import Tensor
 from experiments.config import DataConfig, ModelConfig, RunConfig
 from experiments.evaluation import predict
 from experiments.inputs import FeatureInputs
+from experiments.probes.context import Context
 from experiments.runs import RunDirectory
+from experiments.sweep.gradients import gradient_shares
 from experiments.sweep.plan import Job
 from experiments.sweep.shared_features import shared
-from experiments.sweep.status import EVALUATION, FAILURE, LOG, LOGITS
+from experiments.sweep.status import EVALUATION, FAILURE, LOG, LOGITS, read_numbers
 from experiments.task import Task, open_task
 from experiments.training import build, pick_device, require_same_origin, train
 from geometry.artifact import SPLITS
@@ -73,27 +75,31 @@ def _run(job: Job, directory: Path) -> None:
         (directory / "done").unlink()
     task = _task(config.data, config.model, config.features)
     begun_before = (directory / "checkpoint").exists() or run.finished
+    known = _known_cost(job, directory) if run.finished else None
     _forget_peak_memory()
     began = time.perf_counter()
     train(config, directory, task=task)
     seconds = time.perf_counter() - began
-    numbers, arrays = evaluation(config, run, task)
+    numbers, arrays = evaluation(config, run, task, gradients="gradients" in job.keep)
     if "logits" in job.keep:
         with replacing(directory / LOGITS) as temporary:
             temporary.write_bytes(save(arrays))
-    # The time of a run that was cut off is not known.
-    cost = {"seconds": None if begun_before else seconds, "peak_memory_mb": _peak_memory(config)}
+    # The time of a run that was cut off is not known; that of one that is only evaluated anew, for more numbers, is.
+    cost = known or {"seconds": None if begun_before else seconds, "peak_memory_mb": _peak_memory(config)}
     write_json(directory / EVALUATION, {"digest": job.digest, **numbers, **cost})
     _prune(directory, job.keep)
 
 
-def evaluation(config: RunConfig, run: RunDirectory, task: Task) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def evaluation(
+    config: RunConfig, run: RunDirectory, task: Task, *, gradients: bool = False
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Metrics of every part at the selected checkpoint, and the logits, labels and sample positions behind them.
 
     Args:
         config: of the run.
         run: a finished run.
         task: its data.
+        gradients: whether also to measure :func:`experiments.sweep.gradients.gradient_shares`.
     """
     saved = run.load_checkpoint()
     assert saved is not None  # training ends with a checkpoint
@@ -113,7 +119,15 @@ def evaluation(config: RunConfig, run: RunDirectory, task: Task) -> tuple[dict[s
         if part in KEPT_PARTS:
             arrays |= {f"logits/{part}": logits, f"labels/{part}": labels, f"index/{part}": index}
     found = {"step": saved.state["best_step"], "data": saved.state["data"], "device": device.type, "parts": parts}
+    if gradients:
+        found["gradients"] = plain(gradient_shares(Context(config, task, algorithm, device, run)))
     return found, {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _known_cost(job: Job, directory: Path) -> dict[str, Any] | None:
+    """What the run cost when it was trained, where its numbers are there."""
+    numbers = read_numbers(job, directory.parent)
+    return None if numbers is None else {name: numbers[name] for name in ("seconds", "peak_memory_mb")}
 
 
 def _logits(model: Any, task: Task, index: NDArray[np.intp], device: torch.device) -> Tensor:

@@ -17,6 +17,13 @@ METRICS = ("accuracy", "balanced_accuracy", "many", "medium", "few", "worst_clas
 COST = ("step", "seconds", "peak_memory_mb", "data")
 COLUMNS = (*LABELS, *(f"{part}_{metric}" for part in PARTS for metric in METRICS), *COST, "path")
 RUNS = "runs"
+# What a results.csv shows of the gradients in evaluation.json: of the run's own contrast, and of its whole loss.
+GRADIENT_FORMS = {"own": "gradient_", "loss": "loss_gradient_"}
+GRADIENT_NUMBERS = (
+    "few_share", "few_anchors", "few_zero", "medium_share", "medium_anchors", "many_share", "many_anchors", "many_zero",
+    "amplification", "amplification_raw",
+)  # fmt: skip
+GRADIENTS = tuple(f"{prefix}{name}" for prefix in GRADIENT_FORMS.values() for name in GRADIENT_NUMBERS)
 
 
 def counts(found: Mapping[str, Outcome]) -> dict[str, int]:
@@ -25,9 +32,14 @@ def counts(found: Mapping[str, Outcome]) -> dict[str, int]:
     return {"planned": len(found)} | {state: states[state] for state in STATES}
 
 
+def columns(jobs: Sequence[Job]) -> tuple[str, ...]:
+    """Those of results.csv: :data:`COLUMNS`, and :data:`GRADIENTS` where they are kept."""
+    return (*COLUMNS, *GRADIENTS) if any("gradients" in job.keep for job in jobs) else COLUMNS
+
+
 def result_rows(jobs: Sequence[Job], found: Mapping[str, Outcome]) -> list[list[Any]]:
-    """A row of :data:`COLUMNS` for every job that is done, in the order of the plan."""
-    rows = []
+    """A row of :func:`columns` for every job that is done, in the order of the plan."""
+    rows, wide = [], columns(jobs) != COLUMNS
     for job in jobs:
         numbers = found[job.digest].numbers
         if found[job.digest].state != DONE or numbers is None:
@@ -35,7 +47,9 @@ def result_rows(jobs: Sequence[Job], found: Mapping[str, Outcome]) -> list[list[
         labels = job.labels()
         metrics = [numbers["parts"].get(part, {}).get(metric) for part in PARTS for metric in METRICS]
         written = [json.dumps(value) if isinstance(value, dict) else value for value in map(labels.get, LABELS)]
-        rows.append([*written, *metrics, *(numbers[name] for name in COST), f"{RUNS}/{job.name}"])
+        forms = [numbers.get("gradients", {}).get(form, {}) for form in GRADIENT_FORMS] if wide else []
+        more = [form.get(name) for form in forms for name in GRADIENT_NUMBERS]
+        rows.append([*written, *metrics, *(numbers[name] for name in COST), f"{RUNS}/{job.name}", *more])
     return rows
 
 
@@ -66,4 +80,4 @@ def write_results(
     """
     payload = {"name": spec.name, "spec": describe(spec), "counts": counts(found), "inputs": dict(inputs)}
     write_json(out / "sweep.json", {**payload, "runs": plan_rows(jobs, found)})
-    write_csv(out / "results.csv", COLUMNS, result_rows(jobs, found))
+    write_csv(out / "results.csv", columns(jobs), result_rows(jobs, found))

@@ -12,7 +12,7 @@ from experiments.config import DataConfig, ModelConfig, OptimConfig
 from experiments.sweep.ranges import parse_range
 from geometry.errors import DataError, TailgeomError, UsageError
 
-KEEP = ("checkpoint", "logits", "splits")
+KEEP = ("checkpoint", "logits", "splits", "gradients")
 AXES = ("dataset", "setting", "held_out", "seed")
 SPEC_KEYS = (
     "name", "datasets", "algorithms", "seeds", "draws", "draws_differ_by", "draw_seed", "search", "train", "model",
@@ -78,7 +78,8 @@ class Spec:
         search: ranges that all variants share.
         train: training options that all variants share.
         model: fields of :class:`experiments.config.ModelConfig`.
-        keep: what stays in a run's directory beside its numbers, out of :data:`KEEP`.
+        keep: what stays in a run's directory beside its numbers, out of :data:`KEEP`; ``gradients`` are more numbers,
+            :func:`experiments.sweep.gradients.gradient_shares`.
         cpus: cores that a job needs on a cluster.
         gpus: GPUs that a job needs on a cluster; a fraction shares one.
     """

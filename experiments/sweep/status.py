@@ -32,15 +32,20 @@ class Outcome:
 
 
 def outcome(job: Job, runs: Path) -> Outcome:
-    """How a job stands; a file that cannot be read counts as absent."""
-    directory = runs / job.name
-    numbers = _mapping(directory / EVALUATION)
-    if numbers is not None and numbers.get("digest") == job.digest:
+    """How a job stands; a file that cannot be read counts as absent, as do numbers without gradients to be kept."""
+    numbers = read_numbers(job, runs)
+    if numbers is not None and ("gradients" not in job.keep or "gradients" in numbers):
         return Outcome(DONE, numbers=numbers)
-    failure = _mapping(directory / FAILURE)
+    failure = _mapping(runs / job.name / FAILURE)
     if failure is not None:
         return Outcome(FAILED, error=str(failure.get("error", "unknown")))
     return Outcome(MISSING)
+
+
+def read_numbers(job: Job, runs: Path) -> dict[str, Any] | None:
+    """The evaluation of a job's own configuration; None where there is none."""
+    numbers = _mapping(runs / job.name / EVALUATION)
+    return numbers if numbers is not None and numbers.get("digest") == job.digest else None
 
 
 def outcomes(jobs: Iterable[Job], runs: Path) -> dict[str, Outcome]:
