@@ -95,12 +95,12 @@ def summarise(artifact: Artifact, *, variant: str = "") -> RunSummary:
     Raises:
         DataError: no run made the artifact, or it has no logits.
     """
-    configured = artifact.provenance.get("run") or {}
+    configured, data = artifact.provenance.get("run") or {}, artifact.provenance.get("data") or {}
     try:
-        data, optim = dict(configured["data"]), dict(configured["optim"])
+        optim, seed = dict(configured["optim"]), int(configured["data"]["seed"])
         options, algorithm = dict(optim.pop("options")), str(optim.pop("algorithm"))
-        setting = " ".join([str(data["setting"]), *map(str, data.get("setting_options") or ())])
-        place = Place(str(data["dataset"]), setting, str(data["test_domain"]), int(data["seed"]))
+        setting = " ".join([str(data["setting"]), *map(str, configured["data"].get("setting_options") or ())])
+        place = Place(str(data["dataset"]), setting, str(artifact.held_out), seed)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             "Expected an artifact that `tailgeom extract` made of a run; its provenance holds no configuration."

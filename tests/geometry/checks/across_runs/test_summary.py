@@ -12,7 +12,7 @@ from geometry.shots import ShotThresholds
 
 SPLITS = ("train", "validation", "source_test", "target")
 RUN = {
-    "data": {"dataset": "toy", "setting": "TotalHeavyTail", "setting_options": [], "test_domain": "c", "seed": 3},
+    "data": {"setting_options": ["ratio=50"], "seed": 3},
     "model": {"backbone": "small_cnn"},
     "optim": {"algorithm": "ndcl", "options": {"alpha": 0.1}, "lr": 0.001},
 }
@@ -39,7 +39,7 @@ def artifact():
         train_counts=counts,
         held_out="c",
         shot_thresholds=ShotThresholds(many=30, few=5),
-        provenance={"run": RUN},
+        provenance={"run": RUN, "data": {"dataset": "toy", "setting": "TotalHeavyTail"}},
     )
 
 
@@ -85,7 +85,7 @@ def test_the_distance_to_the_simplex_is_that_of_the_training_means(artifact):
 
 def test_what_a_run_is_paired_on_comes_from_its_configuration(artifact):
     run = summarise(artifact, variant="mine")
-    assert run.place == ("toy", "TotalHeavyTail", "c", 3)
+    assert run.place == ("toy", "TotalHeavyTail ratio=50", "c", 3)
     assert (run.name, run.algorithm, run.options) == ("mine", "ndcl", {"alpha": 0.1})
     assert "lr" in run.rest
     assert "small_cnn" in run.rest
