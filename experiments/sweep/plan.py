@@ -9,6 +9,7 @@ from typing import Any
 from experiments.algorithms.registry import ALGORITHMS, resolve_options
 from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig, is_table
 from experiments.data.datasets import LAYOUTS, open_dataset
+from experiments.data.digits import DOMAINS as DIGITS
 from experiments.data.folders import same_name
 from experiments.data.randomness import named_generator
 from experiments.data.settings.registry import SETTINGS
@@ -167,7 +168,8 @@ def known_domains(source: Source) -> tuple[str, ...] | None:
         manifest = readable_directory(source.features) / "manifest.json"
         if manifest.exists():
             return tuple(map(str, read_json(manifest).get("domains", ())))
-    return next((layout.domains for name, layout in LAYOUTS.items() if same_name(name, source.data["dataset"])), None)
+    known = {"digits": DIGITS} | {name: layout.domains for name, layout in LAYOUTS.items()}
+    return next((domains for name, domains in known.items() if same_name(name, source.data["dataset"])), None)
 
 
 def missing_data(spec: Spec) -> list[str]:

@@ -3,9 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from experiments.sweep.plan import known_domains, plan, with_places
-from experiments.sweep.spec import parse_spec
+import pytest
+
+from experiments.sweep.plan import held_out_domains, known_domains, plan, with_places
+from experiments.sweep.spec import Source, parse_spec
 from experiments.training import config_digest
+from geometry.errors import UsageError
 
 SEARCH = {"draws": 4, "search": {"lr": {"log_uniform": [1e-4, 1e-1]}, "batch_size": {"choice": [4, 8]}}}
 
@@ -111,3 +114,10 @@ def test_places_of_this_machine(given, features):
     assert images.features is None
     assert images.data["data"] == Path("root")
     assert known_domains(spec.sources[0]) == ("day", "dusk", "night")
+
+
+def test_a_held_out_domain_is_known_by_name_before_any_data_are_opened():
+    for dataset, known in (("digits", "mnist"), ("PACS", "sketch")):
+        source = Source({"dataset": dataset}, None, ({"setting": "balanced"},), ("noon",))
+        with pytest.raises(UsageError, match=f"Unknown domain 'noon' of {dataset}; known: .*{known}"):
+            held_out_domains(source)
