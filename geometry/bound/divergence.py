@@ -1,6 +1,5 @@
 """Proxy A-distance: how well a cross-fitted linear classifier tells two domains apart."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,12 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from geometry.bound.risk import Array
 from geometry.bound.row import Row, row
+from geometry.bound.subspace import FOLDS, deal_folds, ridge_rule
 from geometry.errors import DataError
 from geometry.intervals import Interval, percentile_interval, undefined
 
 WEIGHTINGS = ("raw", "class-balanced")
-FOLDS = 5
-CAP = 1500
+CAP = 5000
 SMALLEST_SIDE = 2 * FOLDS
 
 
@@ -31,6 +30,7 @@ class Divergence:
         second: samples of the second.
         classes: classes that carry the number.
         note: conditions on the numbers.
+        side_errors: error of the domain classifier on the first and on the second domain.
     """
 
     where: str
@@ -41,6 +41,7 @@ class Divergence:
     second: int
     classes: int
     note: str
+    side_errors: tuple[float, float] = (float("nan"), float("nan"))
 
     def rows(self) -> Iterator[Row]:
         """The distance, with the raw error in its note."""
@@ -56,11 +57,16 @@ def proxy_a_distance(
     weighting: str,
     rng: np.random.Generator,
     cap: int = CAP,
-    inverse_penalty: float = 0.01,
+    penalty: float | None = None,
     resamples: int = 200,
     level: float = 0.95,
 ) -> Divergence:
-    """``2 (1 - 2 err)`` of a cross-fitted logistic regression on standardised features (Ben-David et al. 2007).
+    """``2 (1 - 2 err)`` of a cross-fitted linear domain classifier (Ben-David et al. 2007).
+
+    The classifier is ridge regression on the sign of the domain, which with two domains of equal weight is the
+    discriminant of Fisher. On frozen ResNet-50 features of PACS, in the 256 directions of
+    :func:`~geometry.bound.subspace.shared_scores`, its distances were within 0.023 of those of a logistic regression
+    on all 2,048 features (mean difference -0.006) at a twentieth of the time (THEORY.md, Bounds).
 
     The two domains weigh the same. ``raw``: so do the samples of a domain; under label shift the classifier can then
     tell domains apart by reading the class. ``class-balanced``: a sample weighs ``1 / n_{d,k}`` over the classes of
@@ -69,7 +75,7 @@ def proxy_a_distance(
     The interval redraws the cross-fitted predictions inside each weight cell; it does not refit.
 
     Args:
-        features: ``(N, D)``.
+        features: ``(N, D)`` of comparable scale, for instance shared scores.
         side: ``(N,)`` 0 for the first domain, 1 for the second.
         labels: ``(N,)`` integer classes.
         where: name of the pair.
@@ -77,7 +83,7 @@ def proxy_a_distance(
         rng: source of randomness (subsample, folds, bootstrap).
         cap: at most this many samples of a domain are used: a random part, for ``class-balanced`` as even over the
             classes as their sizes allow.
-        inverse_penalty: inverse strength of the squared penalty (scikit-learn's C).
+        penalty: of the ridge, in units of the mean variance; by default D over the number of samples.
         resamples: bootstrap redraws.
         level: nominal coverage.
 
@@ -101,7 +107,7 @@ def proxy_a_distance(
 
     cells = np.unique(sides * (codes.max() + 1) + codes, return_inverse=True)[1] if balanced else sides
     taken = np.asarray(features)[index].astype(np.float64)
-    wrong = _cross_fitted_errors(taken, sides, codes, cells, inverse_penalty, rng)
+    wrong = _cross_fitted_errors(taken, sides, codes, cells, penalty, rng)
     counts = np.bincount(cells)
     rates = np.bincount(cells, weights=wrong) / counts
     # Cells of one side weigh the same and both sides hold the same classes, so the weighted error is a plain mean.
@@ -111,7 +117,11 @@ def proxy_a_distance(
     note = f"domain error {error:.3f}; {first} + {second} samples"
     if balanced:
         note += f" of {classes} classes, smallest cell {int(counts.min())}, {dropped} classes not shared"
-    return Divergence(where, weighting, distance, error, first, second, classes, note)
+    # Cells of one side carry the same weight, and a cell is on one side alone.
+    cell_side = np.zeros(counts.size, dtype=np.int64)
+    cell_side[cells] = sides
+    by_side = (float(rates[cell_side == 0].mean()), float(rates[cell_side == 1].mean()))
+    return Divergence(where, weighting, distance, error, first, second, classes, note, by_side)
 
 
 def _distance(error: float) -> float:
@@ -150,27 +160,20 @@ def _cross_fitted_errors(
     sides: NDArray[np.int64],
     codes: NDArray[np.int64],
     cells: NDArray[np.int64],
-    inverse_penalty: float,
+    penalty: float | None,
     rng: np.random.Generator,
 ) -> Array:
     """``(N,)`` zero-one losses of the domain classifier, each from the fit that left the sample's fold out."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    # Dealing the samples out like cards, cell after cell, stratifies the folds whatever the cell sizes.
-    folds = np.empty(sides.size, dtype=np.int64)
-    folds[np.lexsort((rng.random(sides.size), codes, sides))] = np.arange(sides.size) % FOLDS
-    wrong = np.empty(sides.size)
+    folds = deal_folds(sides * (codes.max() + 1) + codes, rng)
+    signs, wrong = np.where(sides == 1, 1.0, -1.0)[:, None], np.empty(sides.size)
     for fold in range(FOLDS):
         out = folds == fold
         fit = ~out
-        mean, scale = features[fit].mean(axis=0), features[fit].std(axis=0)
-        scale = np.where(scale > 0, scale, 1.0)
-        weights = 1.0 / np.bincount(cells[fit], minlength=int(cells.max()) + 1).clip(1)[cells[fit]]
-        model = LogisticRegression(C=inverse_penalty, max_iter=200)
-        with warnings.catch_warnings():
-            # Stopping early is a penalty like any other here: the error is cross-fitted, so it stays honest.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit((features[fit] - mean) / scale, sides[fit], sample_weight=weights * (fit.sum() / weights.sum()))
-        wrong[out] = model.predict((features[out] - mean) / scale) != sides[out]
+        present = np.bincount(cells[fit], minlength=int(cells.max()) + 1)
+        weights = 1.0 / present.clip(1)[cells[fit]]
+        # A cell of two samples may be wholly in one fold; the two domains keep their equal weights all the same.
+        for s in (0, 1):
+            weights[sides[fit] == s] *= 0.5 / weights[sides[fit] == s].sum()
+        slope, centre, _ = ridge_rule(features[fit], signs[fit], weights, penalty)
+        wrong[out] = ((features[out] - centre) @ slope)[:, 0] * signs[out, 0] <= 0
     return wrong

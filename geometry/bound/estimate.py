@@ -5,25 +5,19 @@ from itertools import combinations
 import numpy as np
 
 from geometry.artifact import Artifact
-from geometry.bound.divergence import WEIGHTINGS, Divergence, proxy_a_distance
-from geometry.bound.margin import (
-    SCALES,
-    MarginDistribution,
-    estimate_margins,
-    geometric_margin,
-    margin_grid,
-    score_margin,
-)
+from geometry.bound.complexity import Complexity
+from geometry.bound.features import FeatureTerms, checked_setting, feature_terms, setting_key
+from geometry.bound.margin import MarginDistribution, score_margin
+from geometry.bound.margin_terms import complexity, margins
+from geometry.bound.missing import Missing
 from geometry.bound.posterior import MEASURES, PosteriorDiscrepancy, estimate_posterior
 from geometry.bound.prior import PriorShift, estimate_prior_shift
-from geometry.bound.report import BoundReport, Missing
-from geometry.bound.risk import Array, Risk, estimate_risk
-from geometry.bound.samples import HELD_BACK_FIRST, head_scores, logits_follow_head, source_samples
-from geometry.bound.setting import TARGET_PAIR, Setting, make_setting
-from geometry.bound.theorems import LabelShiftBound, label_shift_bound
+from geometry.bound.report import BoundReport
+from geometry.bound.risk import Risk, estimate_risk
+from geometry.bound.samples import HELD_BACK_FIRST, source_samples
+from geometry.bound.setting import TARGET_PAIR, Setting
+from geometry.bound.theorem_terms import label_shift, theorem_sides
 from geometry.errors import UsageError
-
-LEAST_RESAMPLES = 20
 
 
 def estimate(
@@ -34,6 +28,7 @@ def estimate(
     resamples: int = 200,
     seed: int = 0,
     level: float = 0.95,
+    features: FeatureTerms | None = None,
 ) -> BoundReport:
     """Estimate the terms of the bounds from one artifact.
 
@@ -45,32 +40,48 @@ def estimate(
         resamples: bootstrap redraws and permutations of every term, at least 20.
         seed: seed of all randomness; every term has its own stream, so none depends on which others ran.
         level: nominal coverage of the intervals.
+        features: the terms that read no head, from :func:`~geometry.bound.features.feature_terms` with the same
+            arguments on this artifact or on one of the same features, labels and domains; computed where absent.
 
     Returns:
         A report; terms that the artifact does not allow are in ``missing`` with their reason.
 
     Raises:
-        UsageError: a named split does not exist, or a number is out of range.
+        UsageError: a named split does not exist, a number is out of range, or ``features`` are those of other data.
     """
-    if resamples < LEAST_RESAMPLES or not 0.0 < level < 1.0:
-        raise UsageError(
-            f"Expected at least {LEAST_RESAMPLES} resamples and a level in (0, 1), got {resamples} and {level}."
+    setting = checked_setting(artifact, source_splits, target_split, resamples, seed, level)
+    if features is None:
+        features = feature_terms(
+            artifact,
+            source_splits=source_splits,
+            target_split=target_split,
+            resamples=resamples,
+            seed=seed,
+            level=level,
         )
-    setting = make_setting(artifact, source_splits, target_split, resamples, seed, level)
-    risks, margins = _risks(setting), _margins(setting)
-    divergences, posterior = _divergences(setting), _posterior(setting)
+    elif features.key != setting_key(setting):
+        raise UsageError("Expected feature terms of these samples with these settings, got others; compute them anew.")
+    risks, curves = _risks(setting), margins(setting)
+    posterior = _posterior(setting)
     kept_risks = tuple(part for part in risks if isinstance(part, Risk))
     priors = _priors(setting, kept_risks)
-    bound, note = _label_shift(setting, kept_risks)
-    every = (*risks, *margins, *divergences, *posterior, *priors)
+    bound, note = label_shift(setting, kept_risks)
+    sums = complexity(setting)
+    every = (*risks, *curves, *features.missing, *posterior, *sums, *priors)
     return BoundReport(
         source=setting.source,
         target=setting.target,
         risks=kept_risks,
-        margins=tuple(part for part in margins if isinstance(part, MarginDistribution)),
-        divergences=tuple(part for part in divergences if isinstance(part, Divergence)),
+        margins=tuple(part for part in curves if isinstance(part, MarginDistribution)),
+        divergences=features.divergences,
+        class_divergences=features.class_divergences,
+        hull=features.hull,
         posterior=tuple(part for part in posterior if isinstance(part, PosteriorDiscrepancy)),
+        pointwise=features.pointwise,
+        joint=features.joint,
+        complexity=tuple(part for part in sums if isinstance(part, Complexity)),
         priors=tuple(part for part in priors if isinstance(part, PriorShift)),
+        sides=theorem_sides(setting, kept_risks),
         label_shift=bound,
         label_shift_note=note,
         missing=tuple(part for part in every if isinstance(part, Missing)),
@@ -98,7 +109,7 @@ def _risks(setting: Setting) -> list[Risk | Missing]:
     results: list[Risk | Missing] = []
     for where, index in sets:
         if index.size == 0:
-            results.append(Missing("balanced risk", "zero-one", where, _why_empty(setting, where)))
+            results.append(Missing("balanced risk", "zero-one", where, setting.why_empty(where)))
             continue
         results.append(
             estimate_risk(
@@ -112,77 +123,6 @@ def _risks(setting: Setting) -> list[Risk | Missing]:
                 level=setting.level,
             )
         )
-    return results
-
-
-def _margins(setting: Setting) -> list[MarginDistribution | Missing]:
-    artifact, results = setting.artifact, list[MarginDistribution | Missing]()
-    sets = [(setting.source.where, setting.source_index), (setting.target.where, setting.target_index)]
-    for scale in SCALES:
-        margins, reason = _margins_in(setting, scale)
-        if margins is None:
-            results += [Missing("mean margin", scale, where, reason) for where, _ in sets]
-            continue
-        # One grid for both sets, so that their curves can be laid over each other.
-        delta = margin_grid(scale, margins[np.concatenate([index for _, index in sets])])
-        for where, index in sets:
-            if index.size == 0:
-                results.append(Missing("mean margin", scale, where, _why_empty(setting, where)))
-                continue
-            results.append(
-                estimate_margins(
-                    margins[index],
-                    artifact.labels[index],
-                    artifact.num_classes,
-                    scale=scale,
-                    where=where,
-                    delta=delta,
-                    rng=setting.rng("margin", scale, where),
-                    groups=setting.groups,
-                    resamples=setting.resamples,
-                    level=setting.level,
-                    note=reason,
-                )
-            )
-    return results
-
-
-def _margins_in(setting: Setting, scale: str) -> tuple[Array | None, str]:
-    """The margins of every sample in one scale, or None with the reason."""
-    artifact, scores = setting.artifact, setting.scores
-    if scores is None:
-        return None, setting.no_scores
-    if scale == "probability":
-        return score_margin(artifact.probabilities(), artifact.labels), ""
-    if scale == "logit":
-        return score_margin(scores, artifact.labels), ""
-    if artifact.head_weight is None:
-        return None, "a distance in feature space needs the weights of a linear head"
-    from_head = head_scores(artifact)
-    same = logits_follow_head(artifact, from_head)
-    note = "" if same else "the logits are not those of the head; distances are to the head's own boundary"
-    return geometric_margin(from_head, artifact.labels, artifact.head_weight), note
-
-
-def _divergences(setting: Setting) -> list[Divergence | Missing]:
-    artifact, results = setting.artifact, list[Divergence | Missing]()
-    for where, reason in setting.absent_pairs():
-        results += [Missing("proxy A-distance", weighting, where, reason) for weighting in WEIGHTINGS]
-    for where, first, second in setting.pairs():
-        index = np.concatenate([first, second])
-        for weighting in WEIGHTINGS:
-            results.append(
-                proxy_a_distance(
-                    artifact.features[index],
-                    np.repeat([0, 1], [first.size, second.size]),
-                    artifact.labels[index],
-                    where=where,
-                    weighting=weighting,
-                    rng=setting.rng("divergence", where, weighting),
-                    resamples=setting.resamples,
-                    level=setting.level,
-                )
-            )
     return results
 
 
@@ -248,25 +188,3 @@ def _priors(setting: Setting, risks: tuple[Risk, ...]) -> list[PriorShift | Miss
                 )
             )
     return results
-
-
-def _label_shift(setting: Setting, risks: tuple[Risk, ...]) -> tuple[LabelShiftBound | None, str]:
-    """Theorem B at the estimated class errors, with the training histogram as source prior where it is known."""
-    found = {r.where: r for r in risks}
-    source, target = found.get(setting.source.where), found.get(setting.target.where)
-    if source is None or target is None:
-        return None, "needs class errors of the sources and of the target"
-    training = setting.training_counts()
-    counts = setting.source.cell_counts if training is None else training
-    held = (source.class_counts > 0) & (target.class_counts > 0)
-    p_s, p_t = counts.sum(axis=0)[held], target.class_counts[held]
-    if p_s.sum() == 0 or p_t.sum() == 0:
-        return None, "the sources and the target share no class"
-    basis = "evaluated samples" if training is None else "training counts"
-    note = f"source prior from {basis}; {int(held.sum())} of {held.size} classes, those both hold"
-    errors = source.class_errors[held], target.class_errors[held]
-    return label_shift_bound(p_s / p_s.sum(), p_t / p_t.sum(), *errors), note
-
-
-def _why_empty(setting: Setting, where: str) -> str:
-    return setting.target.reason if where == setting.target.where else f"no source samples in {where}"

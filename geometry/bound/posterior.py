@@ -187,7 +187,7 @@ def estimate_posterior(
     results = []
     for m, name in enumerate(MEASURES):
         parts = {
-            group: _discrepancy(
+            group: against_null(
                 raw[m], null[:, m], redrawn[:, m], mask, int(class_counts[mask].sum()), level, quadratic=name == "JS"
             )
             for group, mask in masks.items()
@@ -197,9 +197,20 @@ def estimate_posterior(
     return tuple(results)
 
 
-def _discrepancy(
+def against_null(
     raw: Array, null: Array, redrawn: Array, mask: NDArray[np.bool_], n: int, level: float, *, quadratic: bool
 ) -> Discrepancy:
+    """A statistic against its permutation null, averaged over the classes of a mask.
+
+    Args:
+        raw: ``(K,)`` plug-in values.
+        null: ``(permutations, K)`` the same under shuffled domains.
+        redrawn: ``(resamples, K)`` the same on bootstrap redraws.
+        mask: ``(K,)`` which classes are averaged.
+        n: samples that carry the mean.
+        level: nominal coverage.
+        quadratic: whether the measure is itself quadratic near zero, so that noise is subtracted and not its square.
+    """
     nan = float("nan")
     if not mask.any():
         nothing = undefined(0, "no class is seen in two domains", level)

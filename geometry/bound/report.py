@@ -4,33 +4,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from geometry.bound.class_conditional import ClassDivergence
+from geometry.bound.complexity import Complexity
 from geometry.bound.divergence import Divergence
+from geometry.bound.hull import SourceHull
+from geometry.bound.joint import JointRisk
 from geometry.bound.margin import MarginDistribution
+from geometry.bound.missing import Missing
+from geometry.bound.pointwise import PointwiseDiscrepancy
 from geometry.bound.posterior import PosteriorDiscrepancy
 from geometry.bound.prior import PriorShift
 from geometry.bound.risk import Risk
 from geometry.bound.row import Row
 from geometry.bound.samples import SampleSet
+from geometry.bound.sides import Sides
 from geometry.bound.theorems import LabelShiftBound
 
 
 class _Tabular(Protocol):
     def rows(self) -> Iterator[Row]: ...
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A term that this artifact does not allow, and why."""
-
-    term: str
-    variant: str
-    where: str
-    reason: str
-
-    def rows(self) -> Iterator[Row]:
-        """One row without a number."""
-        nan = float("nan")
-        yield Row(self.term, self.variant, "all", self.where, nan, nan, nan, 0, self.reason)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +35,14 @@ class BoundReport:
         risks: risk and balanced risk of the sources (pooled, by domain, by split) and of the target.
         margins: margin distributions in three scales, of the sources and of the target.
         divergences: proxy A-distance of every source pair and of the target to the pooled sources.
+        class_divergences: the same inside every class.
+        hull: gamma* and eps of Theorem A, or None.
         posterior: prototype discrepancies among the sources and of the target to the pooled sources.
+        pointwise: discrepancies of probes of the same pairs, raw and prior-corrected.
+        joint: ideal joint risk, an oracle diagnostic, or None.
+        complexity: ``1/K sum_k 1 / (delta_k sqrt(n_k))`` in three scales at two quantiles.
         priors: label-histogram distances of the same pairs, with the cost of Theorem B for the target.
+        sides: both sides of the theorems at the estimates, with intervals.
         label_shift: Theorem B evaluated at the estimates, or None.
         label_shift_note: which classes and which priors it uses, or why there is none.
         missing: what could not be computed, and why.
@@ -58,8 +56,14 @@ class BoundReport:
     risks: tuple[Risk, ...]
     margins: tuple[MarginDistribution, ...]
     divergences: tuple[Divergence, ...]
+    class_divergences: tuple[ClassDivergence, ...]
+    hull: SourceHull | None
     posterior: tuple[PosteriorDiscrepancy, ...]
+    pointwise: tuple[PointwiseDiscrepancy, ...]
+    joint: JointRisk | None
+    complexity: tuple[Complexity, ...]
     priors: tuple[PriorShift, ...]
+    sides: tuple[Sides, ...]
     label_shift: LabelShiftBound | None
     label_shift_note: str
     missing: tuple[Missing, ...]
@@ -69,13 +73,18 @@ class BoundReport:
 
     def rows(self) -> tuple[Row, ...]:
         """The report as a flat table, undefined terms included; ``Row._fields`` is its header."""
-        parts: tuple[_Tabular, ...] = (*self.risks, *self.margins, *self.divergences, *self.posterior, *self.priors)
-        lines = [line for part in (*parts, *self.missing) for line in part.rows()]
-        if self.label_shift is not None:
-            bound, nan = self.label_shift, float("nan")
-            n = self.source.n + self.target.n
-            for name, value in (("bound", bound.bound), ("target risk", bound.target_risk), ("slack", bound.slack)):
-                lines.append(
-                    Row("Theorem B", name, "all", "target | sources", value, nan, nan, n, self.label_shift_note)
-                )
-        return tuple(lines)
+        single = tuple(part for part in (self.hull, self.joint) if part is not None)
+        parts: tuple[_Tabular, ...] = (
+            *self.risks,
+            *self.margins,
+            *self.divergences,
+            *self.class_divergences,
+            *self.posterior,
+            *self.pointwise,
+            *single,
+            *self.complexity,
+            *self.priors,
+            *self.sides,
+            *self.missing,
+        )
+        return tuple(line for part in parts for line in part.rows())

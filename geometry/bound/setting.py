@@ -75,6 +75,10 @@ class Setting:
             absent.append((TARGET_PAIR, self.target.reason if not self.target_index.size else "no source samples"))
         return absent
 
+    def why_empty(self, where: str) -> str:
+        """Why the sample set of this name is empty."""
+        return self.target.reason if where == self.target.where else f"no source samples in {where}"
+
     def training_counts(self) -> NDArray[np.int64] | None:
         """``(M, K)`` training images of the source domains; None where neither counts nor a train split are known."""
         artifact = self.artifact

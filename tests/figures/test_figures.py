@@ -272,6 +272,29 @@ def test_confidence_without_groups_or_spearman(fits):
         confidence.figure(data)
 
 
+def test_confidence_by_space_has_an_axis_for_each_unit(fits):
+    points = {"confidence": [0.9, 0.2], "distance": [3.0, -1.0], "label": [0, 1], "domain": [0, 0]}
+    rho, half = {"estimate": 0.9, "low": 0.8, "high": 0.95, "n": 40}, {"estimate": 0.7, "low": 0.6, "high": 0.8}
+    verdicts = [
+        {"check": "other", "details": {"space": "feature space"}},
+        {"check": "confidence_boundary", "details": {}},
+    ]
+    for space in confidence.UNITS:
+        details = {"space": space, "scatter": points, "correlations": {"signed": {"all": rho}}}
+        verdicts.append({"check": "confidence_boundary", "details": details})
+    halves = {"all": {"probability": half}}
+    verdicts.append({"check": "confidence_boundary", "details": {"space": "input space", "halves": halves}})
+    data = confidence.by_space(verdicts, ["many", "few"])
+    assert list(data) == ["feature space", "input space"]
+    assert data["input space"]["groups"] == ["many", "few"]
+    figure = confidence.figure({"ERM": data, "NDCL": data}, label=confidence.UNITS)
+    fits(figure, style.DOUBLE)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", "", *confidence.UNITS.values()]
+    assert texts(figure.axes[1]) == ["Spearman 0.90 [0.80, 0.95]\nP(low nearer) 0.70 [0.60, 0.80]\nn = 40"]
+    assert texts(figure.axes[0]) == ["Spearman 0.90 [0.80, 0.95]\nn = 40"]
+    assert confidence.by_space(verdicts[:2]) == {}
+
+
 # --- gradient shares
 
 

@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from geometry.artifact import Artifact
 from geometry.atomic import plain
-from geometry.bound import estimate
+from geometry.bound import estimate, feature_key, feature_terms
 from geometry.bound.row import Row
 from geometry.errors import UsageError
 from geometry.shots import ShotThresholds
@@ -88,11 +89,17 @@ def test_every_term_has_its_rows(report):
     # pooled, three domains, train, target; the empty validation split gives none
     assert count["balanced risk"] == count["risk"] == 6
     assert count["mean margin"] == 3 * 2
-    assert count["proxy A-distance"] == (3 + 1) * 2
+    assert count["proxy A-distance"] == (3 + 1) * 3
+    assert count["pointwise posterior discrepancy"] == (3 + 1) * 2
+    assert count["hull of the sources"] == 2
+    assert count["ideal joint risk"] == 3
+    assert count["complexity"] == 3 * 2 * 2
     assert count["posterior discrepancy"] == 2 * 4
     assert count["prior shift"] == 2 * 2 * 4
     assert count["prior cost (Theorem B)"] == 2
-    assert count["Theorem B"] == 3
+    assert count["Theorem B"] == 3 + 3
+    assert count["Theorem B (balanced)"] == 3 + 2
+    assert count["Theorem C"] == 3 + 5
     assert {r.group for r in rows} == {"all", "many", "medium", "few"}
 
 
@@ -141,7 +148,8 @@ def test_bare_features_and_labels_give_reasons_not_numbers():
     assert not report.risks + report.margins + report.divergences + report.posterior + report.priors
     rows = report.rows()
     assert {r.term for r in rows} == {
-        "balanced risk", "mean margin", "proxy A-distance", "posterior discrepancy", "prior shift"
+        "balanced risk", "mean margin", "proxy A-distance", "posterior discrepancy", "prior shift", "complexity",
+        "pointwise posterior discrepancy", "hull of the sources", "ideal joint risk",
     }  # fmt: skip
     assert all(np.isnan(r.estimate) and r.note for r in rows)
     assert report.label_shift is None
@@ -208,3 +216,30 @@ def test_a_small_test_split_is_passed_over(artifact):
 def test_bad_requests(artifact, options, match):
     with pytest.raises(UsageError, match=match):
         estimate(artifact, **options)
+
+
+def test_feature_terms_are_shared_by_runs_and_refused_for_other_data(artifact, report):
+    terms = feature_terms(artifact, resamples=50)
+    assert terms.key == feature_key(artifact, resamples=50)
+    shared = estimate(artifact, resamples=50, features=terms)
+    assert repr(shared.rows()) == repr(report.rows())
+    other_head = replace(artifact, logits=-artifact.logits, head_weight=None, head_bias=None)
+    assert feature_key(other_head, resamples=50) == terms.key
+    assert estimate(other_head, resamples=50, features=terms).hull is terms.hull
+    with pytest.raises(UsageError, match="compute them anew"):
+        estimate(artifact, resamples=51, features=terms)
+    moved = replace(artifact, features=artifact.features + 1)
+    assert feature_key(moved, resamples=50) != terms.key
+    # Samples that no term reads do not matter.
+    train = artifact.features.copy()
+    train[artifact.split == 0] += 1
+    assert feature_key(replace(artifact, features=train), resamples=50) == terms.key
+
+
+def test_feature_terms_of_a_single_source_give_reasons(artifact):
+    one = artifact.take(np.flatnonzero(np.isin(artifact.domains, [0, 3])))
+    terms = feature_terms(one, resamples=20)
+    assert [d.where for d in terms.class_divergences] == ["target | sources"]
+    assert np.isnan(terms.hull.eps.estimate)
+    assert terms.hull.sources == ("photo",)
+    assert {m.where for m in terms.missing} == {"source pairs"}
