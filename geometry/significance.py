@@ -145,12 +145,44 @@ def paired_bootstrap(
     share = 1.0 / (counts[place] * counts.size) if balanced else np.full(first.size, 1.0 / first.size)
     weighted = (first - second) * share  # strata keep their sizes, so the weights stay
     draws = np.array([weighted[index].sum() for index in stratified_resamples(place, resamples, rng)])
-    mean, slack = float(weighted.sum()), 1e-12
-    tail = min(int((draws <= slack).sum()), int((draws >= -slack).sum()))
-    p_value, least = min(1.0, 2 * (tail + 1) / (resamples + 1)), 2 / (resamples + 1)
-    low, high = np.percentile(draws, [50 * (1 - level), 50 * (1 + level)])
-    method = f"paired bootstrap over {first.size} samples in {counts.size} strata, {resamples} resamples"
-    return PairedTest("bootstrap", mean, float(low), float(high), p_value, least, first.size, 0, method)
+    method = f"paired bootstrap over {first.size} samples in {counts.size} strata"
+    return bootstrap_test(float(weighted.sum()), draws, units=first.size, method=method, level=level)
+
+
+def bootstrap_test(
+    difference: float, draws: ArrayLike, *, units: int, method: str, dropped: int = 0, level: float = 0.95
+) -> PairedTest:
+    """The two-sided test that redrawn differences make: ``p = 2 min(P(d* <= 0), P(d* >= 0))``, one added to each count.
+
+    Args:
+        difference: on the data themselves; NaN makes an undefined test.
+        draws: ``(R,)`` differences of the redraws.
+        units: that were redrawn.
+        method: in words.
+        dropped: pairs left out.
+        level: of the percentile interval.
+
+    >>> bootstrap_test(0.2, [0.1, 0.2, 0.3], units=9, method="by hand").p_value
+    0.5
+    """
+    values = np.asarray(draws, dtype=np.float64)
+    if not np.isfinite(difference):
+        nan = float("nan")
+        return PairedTest("bootstrap", nan, nan, nan, nan, 1.0, units, dropped, "undefined: no common split")
+    slack, least = 1e-12, 2 / (values.size + 1)
+    tail = min(int((values <= slack).sum()), int((values >= -slack).sum()))
+    low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
+    return PairedTest(
+        "bootstrap",
+        difference,
+        float(low),
+        float(high),
+        min(1.0, (tail + 1) * least),
+        least,
+        units,
+        dropped,
+        f"{method}, {values.size} resamples",
+    )
 
 
 def holm(p_values: ArrayLike) -> Array:

@@ -13,6 +13,7 @@ PARTS = ("accuracy", "balanced_accuracy", "many", "medium", "few", "worst_class"
 METRICS = tuple(f"target_{name}" for name in PARTS)
 BY = ("dataset", "setting", "held_out", "algorithm", "draw")
 NEEDED = ("setting", "algorithm")
+PAIRED = ("runs", "samples")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Table:
     Hyper-parameters are chosen by balanced source validation accuracy, never by the target. Every number is a mean
     over seeds with its standard error; the average over held-out domains is taken within a seed first. Rows are
     compared on the same splits and seeds by a paired test, corrected by Holm's procedure within a column: against the
-    baseline, and against the best. Runs that failed or are missing are counted and shown.
+    baseline, and against the best. Runs that failed or are missing are counted and shown. Runs of a sweep that keeps
+    gradients also get a table of their shares by shot group.
 
     Example::
 
@@ -40,6 +42,8 @@ class Table:
         select: the draw with the best validation for each seed (seed), one draw for all seeds that is best on average
             (mean), or draw 0 (defaults).
         test: sign-flip (exact permutation test), t or wilcoxon; n units cannot give a sign-flip p-value below 2^(1-n).
+        paired: what tests draw anew: runs (other seeds), or samples (other images of the target for these trained
+            models, a bootstrap over the logits that sweeps keep; for accuracy and balanced accuracy).
         units: of tests of averages: runs (every seed and held-out domain), domains (a claim about other domains), or
             seeds.
         level: confidence of intervals and decisions.
@@ -55,6 +59,7 @@ class Table:
     baseline: str = ""
     select: str = "seed"
     test: str = "sign-flip"
+    paired: str = "runs"
     units: str = "runs"
     level: float = 0.95
     ranks: bool = False
@@ -68,6 +73,8 @@ class Table:
             raise UsageError(f"Unknown --by {unknown[0]!r}; known: {', '.join(BY)}.")
         if not set(NEEDED) <= set(words):
             raise UsageError(f"Expected setting and algorithm in --by, got {self.by!r}.")
+        if self.paired not in PAIRED:
+            raise UsageError(f"Unknown --paired {self.paired!r}; known: {', '.join(PAIRED)}.")
         if not 0.5 <= self.level < 1:
             raise UsageError(f"Expected --level from 0.5 to below 1, got {self.level}.")
 
@@ -79,9 +86,11 @@ class Table:
             DataError: nothing to read there, or no finished run.
         """
         from experiments.table.aggregate import COST, aggregate, counts_by_row
+        from experiments.table.gradients import gradient_table
         from experiments.table.origin import origin
         from experiments.table.ranks import rank
         from experiments.table.records import metric_names, read_records
+        from experiments.table.samples import SampleTests
         from experiments.table.selection import select
         from geometry.errors import DataError
 
@@ -107,6 +116,7 @@ class Table:
             test=self.test,
             units=self.units,
             level=self.level,
+            sampled=SampleTests(chosen) if self.paired == "samples" else None,
         )
         ranked = metrics[0] if self.metric or "target_balanced_accuracy" not in metrics else "target_balanced_accuracy"
         return {
@@ -117,6 +127,7 @@ class Table:
             "main": metrics if self.metric else tuple(m for m in metrics if m.endswith("accuracy")),
             "states": counts_by_row(records),
             "origin": origin(chosen),
+            "gradients": gradient_table(chosen, level=self.level),
             "ranking": rank(entries, ranked, level=1 - self.level) if self.ranks else None,
         }
 
@@ -144,8 +155,8 @@ class Table:
             print(line)
         for grid in grids:
             print_table(grid.title, ("", *grid.columns, *grid.more), render.texts(grid))
-        for title, lines in render.comparisons(found["entries"], found["main"]):
-            print_table(title, render.COMPARED, lines)
+        for table in self.more(found):
+            print_table(table.title, table.header, table.lines)
         print("Percent, mean ± standard error over seeds; * best of a column, ~ not significantly worse than it.")
         for note in self.notes(found):
             print(note)
@@ -160,43 +171,33 @@ class Table:
             grids += [grid for metric in found["main"] for grid in render.by_domain(found["entries"], metric)]
         return grids
 
+    def more(self, found: dict[str, Any]) -> list[Any]:
+        """The tables of words: differences to the baseline, what the search chose, gradient shares."""
+        from experiments.table import render
+        from experiments.table.gradients import HEADER, in_words
+        from experiments.table.selection import SUMMARY, summary
+
+        tables = render.comparisons(found["entries"], found["main"])
+        tables += [render.Plain(title, SUMMARY, lines) for title, lines in summary(found["choices"])]
+        return tables + [render.Plain(title, HEADER, lines) for title, lines in in_words(found["gradients"])]
+
     def head(self, found: dict[str, Any]) -> list[str]:
-        """Where the numbers come from, line by line."""
-        return [f"Made by `{self.command_line()}`", *found["origin"].lines()]
+        """Where the numbers come from, and what must be known before they are read, line by line."""
+        from experiments.table.notes import unfinished_search
+
+        lines = [f"Made by `{self.command_line()}`", *found["origin"].lines()]
+        return lines if self.select == "defaults" else lines + unfinished_search(found["records"])
 
     def notes(self, found: dict[str, Any]) -> list[str]:
         """What a reader must know to read the numbers."""
-        records, entries = found["records"], found["entries"]
-        failed, missing = (sum(s[name] for s in records.states.values()) for name in ("failed", "missing"))
-        chosen = {"seed": "for each seed", "mean": "once for all seeds", "defaults": "not at all: defaults"}[
-            self.select
-        ]
-        most = max(choice.of for choice in found["choices"])
-        lines = [f"Hyper-parameters chosen by balanced source validation {chosen}; at most {most} of them a row."]
-        if failed or missing:
-            reasons = "; ".join(dict.fromkeys(records.errors.values()))
-            lines.append(
-                f"Failed runs: {failed}; missing runs: {missing}." + (f" Errors: {reasons}" if reasons else "")
-            )
-        tests = [c for e in entries for c in (e.baseline, e.against_best) if c is not None]
-        if tests:
-            lines.append(
-                f"Paired two-sided {self.test} tests on the same splits and seeds (averages: {self.units} as units), "
-                f"Holm-corrected over the rows of a column at {1 - self.level:.3g}."
-            )
-        powerless = sum(c.powerless for c in tests)
-        if powerless:
-            lines.append(
-                f"{powerless} of {len(tests)} tests have too few units to reject after the correction, whatever the "
-                "numbers (see least p); nothing is marked by them. More seeds help, or --test t, which takes the "
-                "differences for normal."
-            )
-        dropped = sum(c.dropped for c in tests)
-        if dropped:
-            lines.append(f"{dropped} pairs are incomplete and take no part in the tests.")
-        if found["ranking"] is not None:
-            lines += _ranking_lines(found["ranking"])
-        return lines
+        from experiments.table import notes
+        from experiments.table.gradients import NOTE
+
+        lines = [notes.chosen(found["choices"], self.select), *notes.absent(found["records"])]
+        how = "bootstrap" if self.paired == "samples" else self.test
+        lines += notes.tests(found["entries"], how, self.units, self.level)
+        lines += [NOTE] if found["gradients"] else []
+        return lines + (notes.ranking(found["ranking"]) if found["ranking"] is not None else [])
 
     def payload(self, found: dict[str, Any]) -> dict[str, Any]:
         """What ``--json`` prints."""
@@ -214,27 +215,31 @@ class Table:
             "errors": found["records"].errors,
             "selected": [{**choice.place._asdict(), **_flat(choice)} for choice in found["choices"]],
             "entries": [{**entry.place._asdict(), **_flat(entry)} for entry in found["entries"]],
+            "gradients": found["gradients"],
+            "unfinished": [
+                {**place._asdict(), "seed": seed, "missing": missing}
+                for (place, seed), missing in found["records"].unfinished.items()
+            ],
             "ranking": found["ranking"],
             "notes": self.notes(found),
         }
 
     def save(self, out: Path, found: dict[str, Any], grids: list[Any], payload: dict[str, Any]) -> None:
-        """Write table.md, .csv, .tex, .json, table_selected.csv and the figures."""
+        """Write table.md, .csv, .tex, .json, table_selected.csv, table_gradients.csv and the figures."""
         from experiments.table import render
+        from experiments.table.selection import CHOSEN, chosen_rows
         from geometry.atomic import write_csv, write_json, write_text
 
-        head, notes = self.head(found), self.notes(found)
-        compared = render.comparisons(found["entries"], found["main"])
-        write_text(out / "table.md", render.markdown("Results", head, grids, compared, notes))
-        write_text(out / "table.tex", render.latex(head, grids, notes))
+        head, notes, more = self.head(found), self.notes(found), self.more(found)
+        write_text(out / "table.md", render.markdown("Results", head, grids, more, notes))
+        write_text(out / "table.tex", render.latex(head, grids, notes, more))
         write_text(out / "table.csv", render.commented_csv(head, render.TIDY, render.tidy(found["entries"])))
         write_json(out / "table.json", payload)
-        header = ("dataset", "setting", "held_out", "algorithm", "seeds", "draw", "of", "validation", "hyperparameters")
-        rows = [
-            (*c.place, " ".join(map(str, c.seeds)), c.draw, c.of, c.validation, c.hyperparameters)
-            for c in found["choices"]
-        ]
-        write_csv(out / "table_selected.csv", header, rows)
+        write_csv(out / "table_selected.csv", CHOSEN, chosen_rows(found["choices"], found["records"].unfinished))
+        if found["gradients"]:
+            columns = [field.name for field in fields(found["gradients"][0])]
+            lines = [[getattr(share, name) for name in columns] for share in found["gradients"]]
+            write_text(out / "table_gradients.csv", render.commented_csv(head, columns, lines))
         self.draw(out, found)
 
     def draw(self, out: Path, found: dict[str, Any]) -> None:
@@ -256,25 +261,6 @@ class Table:
 
 def _flat(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value) if field.name != "place"}
-
-
-def _ranking_lines(ranking: Any) -> list[str]:
-    from experiments.table.render import heading
-
-    test = ranking.test
-    order = sorted(zip(test.average_ranks.tolist(), ranking.algorithms, strict=True))
-    ranks = ", ".join(f"{name} {rank:.2f}" for rank, name in order)
-    davenport = "" if test.f_p_value != test.f_p_value else f" (Iman-Davenport p = {test.f_p_value:.2g})"
-    lines = [f"Average ranks by {heading(ranking.metric)} over {test.blocks} held-out domains: {ranks}."]
-    if test.p_value == test.p_value:  # not NaN
-        lines.append(
-            f"Friedman chi-square {test.statistic:.2f}, p = {test.p_value:.2g}{davenport}; "
-            f"Nemenyi's critical difference {test.critical_difference:.2f} at {test.level:.3g}. "
-            "Domains of one data set share images, so the blocks are not independent."
-        )
-    if test.dropped:
-        lines.append(f"{test.dropped} held-out domains lack a row and are left out of the ranks.")
-    return lines
 
 
 COMMAND = Table

@@ -33,8 +33,9 @@ def gradient_shares(context: Context, most: int = BATCHES) -> dict[str, Any]:
         loss), ``ndcl`` (its released form, on the same model) and ``loss`` (all that the run minimises,
         :func:`record_loss_gradients`), by shot group: ``<group>_share`` of the summed norm, ``<group>_anchors``, its
         share of the samples, ``<group>_zero``, the share of its samples whose gradient is exactly zero, and
-        ``<group>_count`` of them; ``amplification`` (few over many, weights of the average taken out) and
-        ``amplification_raw`` (weights left in). NaN where there is no such group or sample. And ``batches``,
+        ``<group>_count`` of them; ``amplification`` (few over many, weights of the average taken out, counts as they
+        are), ``amplification_raw`` (weights left in) and ``amplification_equal`` (weights out, among samples whose
+        classes have equally many in their batches). NaN where there is no such group or sample. And ``batches``,
         how many were looked at.
     """
     algorithm, task = context.algorithm, context.task
@@ -56,7 +57,7 @@ def gradient_shares(context: Context, most: int = BATCHES) -> dict[str, Any]:
     )
     # The spread that a table shows is that over runs; the check's own interval, over batches, is not kept.
     verdicts = gradient_share(artifact, rng=np.random.default_rng(0), resamples=20)
-    shares = {verdict.subject: _numbers(verdict.details, verdict.estimate.estimate) for verdict in verdicts}
+    shares = {verdict.subject: _numbers(verdict.details) for verdict in verdicts}
     return {"batches": int(np.unique(recorded[f"{PREFIX}{STANDARD}/batch"]).size), **shares}
 
 
@@ -88,7 +89,7 @@ def record_loss_gradients(
     return {f"{PREFIX}{LOSS}/{name}": np.concatenate(parts) for name, parts in found.items()}
 
 
-def _numbers(details: Mapping[str, Any], amplification: float) -> dict[str, float]:
+def _numbers(details: Mapping[str, Any]) -> dict[str, float]:
     found: dict[str, float] = {}
     for name in ("few", "medium", "many"):
         group = details.get("groups", {}).get(name)
@@ -98,8 +99,10 @@ def _numbers(details: Mapping[str, Any], amplification: float) -> dict[str, floa
             f"{name}_zero": group.zero_fraction.estimate if group else math.nan,
             f"{name}_count": group.anchors if group else 0,
         }
-    raw = details.get("amplification_raw")
-    return found | {"amplification": amplification, "amplification_raw": raw.estimate if raw else math.nan}
+    equal = details.get("equal_counts_own")
+    ratios = {name: details.get(name) for name in ("amplification", "amplification_raw")}
+    ratios["amplification_equal"] = None if equal is None else equal.ratio
+    return found | {name: math.nan if ratio is None else ratio.estimate for name, ratio in ratios.items()}
 
 
 def _loss_gradient(algorithm: Algorithm, batch: Batch, rng: np.random.Generator) -> Tensor | None:

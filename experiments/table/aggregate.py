@@ -1,13 +1,15 @@
 """Means over seeds, their standard errors, and paired tests between the rows of a table."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.table.records import Place, Records, Run
+from experiments.table.samples import SampleTests
 from geometry.errors import DataError, UsageError
 from geometry.significance import PairedTest, holm, paired_test
 
@@ -77,6 +79,7 @@ class Entry:
 
 
 Values = Mapping[str, Mapping[int, float]]  # held-out domain -> seed -> value
+Compare = Callable[[str, str], PairedTest]  # of a row with another one
 
 
 def larger_is_better(metric: str) -> bool:
@@ -98,6 +101,7 @@ def aggregate(
     units: str = "runs",
     level: float = 0.95,
     seed: int = 0,
+    sampled: SampleTests | None = None,
 ) -> list[Entry]:
     """Every number of the tables.
 
@@ -111,6 +115,8 @@ def aggregate(
             domains), or ``seeds`` (their means over domains).
         level: of intervals and decisions.
         seed: of tests that draw.
+        sampled: tests on the target samples themselves, in the place of those over runs; ``test`` and ``units`` then
+            play no part, and a metric that it cannot test has undefined tests.
 
     Raises:
         UsageError: an unknown baseline, unit or metric.
@@ -130,18 +136,28 @@ def aggregate(
         here = [run for run in runs if run.place[:2] == (dataset, setting)]
         domains = sorted({place.held_out for place in planned if place[:2] == (dataset, setting)})
         for metric in metrics:
-            values = _values(here, metric)
+            values = values_by_row(here, metric)
             columns = [*((name, [name]) for name in domains), (AVERAGE, domains)]
             for column, parts in columns:
                 entries = [_entry(Place(dataset, setting, column, row), metric, values[row], parts) for row in values]
                 if metric in COST:
                     found += entries
                     continue
-                found += list(_compared(entries, values, parts, baseline, test, units, level, rng))
+                compare: Compare = partial(_over_runs, values, parts, test, units, level, rng)
+                if sampled is not None:
+                    compare = partial(sampled.compare, dataset, setting, metric, parts, level)
+                found += list(_compared(entries, compare, baseline, level))
     return found
 
 
-def _values(runs: Iterable[Run], metric: str) -> dict[str, dict[str, dict[int, float]]]:
+def seed_means(values: Values, parts: Sequence[str]) -> NDArray[np.float64]:
+    """Means over held-out domains, one for each seed that has a defined value on all of them."""
+    seeds = sorted(set.intersection(*(set(values.get(part, {})) for part in parts)))
+    means = np.array([np.mean([values[part][seed] for part in parts]) for seed in seeds], dtype=np.float64)
+    return means[np.isfinite(means)]
+
+
+def values_by_row(runs: Iterable[Run], metric: str) -> dict[str, dict[str, dict[int, float]]]:
     """Row -> held-out domain -> seed -> value."""
     found: dict[str, dict[str, dict[int, float]]] = {}
     for run in runs:
@@ -150,41 +166,27 @@ def _values(runs: Iterable[Run], metric: str) -> dict[str, dict[str, dict[int, f
 
 
 def _entry(place: Place, metric: str, values: Values, parts: Sequence[str]) -> Entry:
-    seeds = sorted(set.intersection(*(set(values.get(part, {})) for part in parts)))
-    per_seed = np.array([np.mean([values[part][seed] for part in parts]) for seed in seeds], dtype=np.float64)
-    per_seed = per_seed[np.isfinite(per_seed)]
+    per_seed = seed_means(values, parts)
     n = per_seed.size
     mean = float(per_seed.mean()) if n else float("nan")
     spread = float(per_seed.std(ddof=1) / n**0.5) if n > 1 else float("nan")
     return Entry(place, metric, mean, spread, n)
 
 
-def _compared(
-    entries: Sequence[Entry],
-    values: Mapping[str, Values],
-    parts: Sequence[str],
-    baseline: str | None,
-    test: str,
-    units: str,
-    level: float,
-    rng: np.random.Generator,
-) -> Iterator[Entry]:
+def _compared(entries: Sequence[Entry], compare: Compare, baseline: str | None, level: float) -> Iterator[Entry]:
     """The entries of one column with their comparisons."""
+    rows = [entry.place.algorithm for entry in entries]
 
     def against(other: str) -> dict[str, Comparison]:
-        tests = {
-            row: _paired(values[row], values[other], parts, test, units, level, rng) for row in values if row != other
-        }
+        tests = {row: compare(row, other) for row in rows if row != other}
         corrected = holm([found.p_value for found in tests.values()])
         return {
             row: _comparison(other, found, p, level, len(tests))
             for (row, found), p in zip(tests.items(), corrected.tolist(), strict=True)
         }
 
-    known = [entry for entry in entries if np.isfinite(entry.mean)]
-    sign = 1.0 if entries and larger_is_better(entries[0].metric) else -1.0
-    best = max(known, key=lambda entry: sign * entry.mean).place.algorithm if known else None
-    to_baseline = against(baseline) if baseline in values else {}
+    best = _best(entries)
+    to_baseline = against(baseline) if baseline in rows else {}
     to_best = against(best) if best is not None else {}
     for entry in entries:
         row = entry.place.algorithm
@@ -198,15 +200,24 @@ def _compared(
         )
 
 
-def _paired(
-    first: Values,
-    second: Values,
+def _best(entries: Sequence[Entry]) -> str | None:
+    """The row with the best mean of a column."""
+    known = [entry for entry in entries if np.isfinite(entry.mean)]
+    sign = 1.0 if entries and larger_is_better(entries[0].metric) else -1.0
+    return max(known, key=lambda entry: sign * entry.mean).place.algorithm if known else None
+
+
+def _over_runs(
+    values: Mapping[str, Values],
     parts: Sequence[str],
     test: str,
     units: str,
     level: float,
     rng: np.random.Generator,
+    row: str,
+    other: str,
 ) -> PairedTest:
+    first, second = values[row], values[other]
     keys = [(p, s) for p in parts for s in sorted(set(first.get(p, {})) | set(second.get(p, {})))]
     nan = float("nan")
     a, b = ([found.get(p, {}).get(s, nan) for p, s in keys] for found in (first, second))

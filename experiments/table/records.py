@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,12 +59,14 @@ class Records:
     Attributes:
         runs: the finished ones.
         states: runs of each place by state: done, failed, missing.
+        unfinished: hyper-parameter draws that are still missing, by place and seed, where more than one was planned.
         errors: the sentence of each failed run, by its path.
     """
 
     runs: tuple[Run, ...]
     states: Mapping[Place, Mapping[str, int]]
     errors: Mapping[str, str]
+    unfinished: Mapping[tuple[Place, int], int] = field(default_factory=dict)
 
 
 def read_records(paths: Iterable[Path]) -> Records:
@@ -76,6 +78,7 @@ def read_records(paths: Iterable[Path]) -> Records:
     runs: dict[tuple[Path, Place, int], Run] = {}  # two rows of a sweep may share one run
     states: dict[Place, dict[str, int]] = {}
     errors: dict[str, str] = {}
+    planned_draws: dict[tuple[Place, int], dict[int, str]] = {}
     opened: set[Path] = set()
     for path in paths:
         for source in _sources(path):
@@ -84,7 +87,9 @@ def read_records(paths: Iterable[Path]) -> Records:
             opened.add(source.resolve())
             found, planned = _read_sweep(source) if source.suffix in (".csv", ".json") else _read_run(source)
             seen = {key[:2] for key in runs}
-            for place, state, error, where in planned:
+            for place, state, error, where, seed, draw in planned:
+                told = planned_draws.setdefault((place, seed), {})
+                told[draw] = state if told.get(draw) != "done" else "done"
                 if (where.resolve(), place) in seen:
                     continue
                 states.setdefault(place, dict.fromkeys(STATES, 0))[state] += 1
@@ -92,10 +97,15 @@ def read_records(paths: Iterable[Path]) -> Records:
                     errors[str(where)] = error
             for run in found:
                 runs.setdefault((run.path.resolve(), run.place, run.draw), run)
-    return Records(tuple(runs.values()), states, errors)
+    unfinished = {
+        cell: missing
+        for cell, draws in planned_draws.items()
+        if len(draws) > 1 and (missing := sum(state == "missing" for state in draws.values()))
+    }
+    return Records(tuple(runs.values()), states, errors, unfinished)
 
 
-Planned = tuple[Place, str, str, Path]
+Planned = tuple[Place, str, str, Path, int, int]  # where to, state, error, directory, seed, draw
 
 
 def _sources(path: Path) -> list[Path]:
@@ -128,18 +138,25 @@ def _read_sweep(file: Path) -> tuple[list[Run], list[Planned]]:
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise DataError(f"Expected a sweep's results in {table}, cannot read them: {error}.") from error
     if file.suffix == ".csv":
-        return runs, [(run.place, "done", "", run.path) for run in runs]
+        return runs, [(run.place, "done", "", run.path, run.seed, run.draw) for run in runs]
     try:
         plan = [
-            (_place(entry), entry["status"], entry.get("error") or "", folder / entry["path"])
+            (
+                _place(entry),
+                "missing" if entry["status"] == "running" else entry["status"],
+                entry.get("error") or "",
+                folder / entry["path"],
+                int(entry["seed"]),
+                int(entry.get("draw") or 0),
+            )
             for entry in read_json(file)["runs"]
         ]
-        unknown = {state for _, state, _, _ in plan} - {*STATES, "running"}
+        unknown = {entry[1] for entry in plan} - {*STATES}
         if unknown:
             raise ValueError(f"unknown status {unknown.pop()!r}")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"Expected a sweep's plan in {file}, cannot read it: {error!r}.") from error
-    return runs, [(place, "missing" if state == "running" else state, e, where) for place, state, e, where in plan]
+    return runs, plan
 
 
 def _place(row: Mapping[str, Any]) -> Place:
@@ -179,10 +196,10 @@ def _read_run(folder: Path) -> tuple[list[Run], list[Planned]]:
         raise DataError(f"The configuration in {folder} is not one of this version: {error!r}.") from error
     numbers, split = _numbers(directory, manifest)
     if not directory.finished or not numbers:
-        return [], [(place, "missing", "", folder)]
+        return [], [(place, "missing", "", folder, seed, 0)]
     told = {name: optim[name] for name in sorted(optim) if name not in ("algorithm", "device")}
     run = Run(place, 0, seed, json.dumps(told, sort_keys=True), numbers, split, folder)
-    return [run], [(place, "done", "", folder)]
+    return [run], [(place, "done", "", folder, seed, 0)]
 
 
 def _numbers(directory: RunDirectory, manifest: Mapping[str, Any]) -> tuple[dict[str, float], str]:

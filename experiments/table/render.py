@@ -47,6 +47,21 @@ class Grid:
     words: tuple[tuple[str, ...], ...] = ()
 
 
+@dataclass(frozen=True)
+class Plain:
+    """A table of words.
+
+    Attributes:
+        title: above it.
+        header: heads of the columns.
+        lines: cells.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    lines: Sequence[Sequence[Any]]
+
+
 def overview(
     entries: Sequence[Entry], metrics: Sequence[str], states: Mapping[tuple[str, str, str], Mapping[str, int]]
 ) -> list[Grid]:
@@ -87,8 +102,8 @@ def by_domain(entries: Sequence[Entry], metric: str) -> list[Grid]:
 COMPARED = ("metric", "row", "difference", "low", "high", "p", "p (Holm)", "least p", "pairs or units")
 
 
-def comparisons(entries: Sequence[Entry], metrics: Sequence[str]) -> list[tuple[str, list[tuple[Any, ...]]]]:
-    """For every data set and setting: the averages of all rows against the baseline, under ``COMPARED``."""
+def comparisons(entries: Sequence[Entry], metrics: Sequence[str]) -> list[Plain]:
+    """For every data set and setting: the averages of all rows against the baseline."""
     found = []
     for (dataset, setting), mine in _settings(entries).items():
         lines = []
@@ -101,7 +116,7 @@ def comparisons(entries: Sequence[Entry], metrics: Sequence[str]) -> list[tuple[
                     lines.append((heading(metric), e.place.algorithm, *shown, *tested, c.units))
         if lines:
             against = next(e.baseline.against for e in mine if e.baseline is not None)
-            found.append((f"{dataset}, {setting}: difference to {against}", lines))
+            found.append(Plain(f"{dataset}, {setting}: difference to {against}", COMPARED, lines))
     return found
 
 
@@ -144,14 +159,16 @@ def texts(
     return lines
 
 
-def markdown(title: str, head: Sequence[str], grids: Iterable[Grid], compared: Any, notes: Sequence[str]) -> str:
-    """A page: head, every grid, the comparisons, the notes."""
+def markdown(
+    title: str, head: Sequence[str], grids: Iterable[Grid], more: Iterable[Plain], notes: Sequence[str]
+) -> str:
+    """A page: head, every grid, more tables, the notes."""
     parts = [f"# {title}", *("  \n".join(head).split("\n\n")), f"{LEGEND} Percent, mean ± standard error over seeds."]
     for grid in grids:
         lines = texts(grid, "**{}**", "*{}*")
         parts += [f"## {grid.title}", _pipes(("", *grid.columns, *grid.more), lines)]
-    for name, lines in compared:
-        parts += [f"## {name}", _pipes(COMPARED, lines)]
+    for table in more:
+        parts += [f"## {table.title}", _pipes(table.header, table.lines)]
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
     return "\n\n".join(parts) + "\n"
@@ -165,29 +182,35 @@ def _pipes(header: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
     return "\n".join([row(header), rule, *map(row, lines)])
 
 
-def latex(head: Sequence[str], grids: Iterable[Grid], notes: Sequence[str]) -> str:
-    """Every grid as a booktabs table; those not significantly worse than the best are underlined."""
+def latex(head: Sequence[str], grids: Iterable[Grid], notes: Sequence[str], more: Iterable[Plain] = ()) -> str:
+    """Every table in booktabs' style; those not significantly worse than the best are underlined."""
     parts = ["\n".join(f"% {line}" for line in [*head, *notes, "Needs \\usepackage{booktabs}."])]
     for grid in grids:
-        header = [_escaped(cell) for cell in ("", *grid.columns, *grid.more)]
-        lines = [" & ".join(row) for row in texts(grid, r"\textbf{{{}}}", r"\underline{{{}}}", _escaped)]
-        body = [" & ".join(header) + r" \\", r"\midrule", *(line + r" \\" for line in lines)]
-        parts.append(
-            "\n".join(
-                [
-                    r"\begin{table}",
-                    r"\centering",
-                    rf"\caption{{{_escaped(grid.title)}.}}",
-                    rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
-                    r"\toprule",
-                    *body,
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                    r"\end{table}",
-                ]
-            )
-        )
+        lines = texts(grid, r"\textbf{{{}}}", r"\underline{{{}}}", _escaped)
+        parts.append(_booktabs(grid.title, ("", *grid.columns, *grid.more), lines))
+    for table in more:
+        lines = [[_escaped(str(cell)) for cell in line] for line in table.lines]
+        parts.append(_booktabs(table.title, table.header, lines))
     return "\n\n".join(parts) + "\n"
+
+
+def _booktabs(title: str, header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """One table of cells that are escaped already, under a header that is not."""
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_escaped(title)}.}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+            r"\toprule",
+            " & ".join(map(_escaped, header)) + r" \\",
+            r"\midrule",
+            *(" & ".join(line) + r" \\" for line in lines),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
 
 
 _TEX = {"±": r"$\pm$", "–": "--", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}

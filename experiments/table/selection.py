@@ -1,10 +1,12 @@
 """Which hyper-parameter draw a table reports: the one with the best balanced source validation accuracy."""
 
+import json
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
+from typing import Any
 
 from experiments.table.records import Place, Run
 from geometry.errors import UsageError
@@ -72,6 +74,96 @@ def select(runs: Iterable[Run], how: str = "seed") -> tuple[list[Run], list[Choi
                 )
             )
     return chosen, choices
+
+
+CHOSEN = (
+    "dataset", "setting", "held_out", "algorithm", "seeds", "draw", "of", "missing", "validation", "optimizer", "lr",
+    "weight_decay", "options", "training",
+)  # fmt: skip
+
+
+def chosen_rows(choices: Iterable[Choice], unfinished: Mapping[tuple[Place, int], int]) -> list[list[Any]]:
+    """Every choice in the columns of :data:`CHOSEN`: options of the algorithm and the rest of its training as JSON.
+
+    Args:
+        choices: made by :func:`select`.
+        unfinished: draws that are still missing, by place and seed.
+    """
+    rows = []
+    for choice in choices:
+        options, training = split_hyperparameters(choice.hyperparameters)
+        own = [training.pop(name, None) for name in ("optimizer", "lr", "weight_decay")]
+        missing = sum(unfinished.get((choice.place, seed), 0) for seed in choice.seeds)
+        seeds = " ".join(map(str, choice.seeds))
+        told = [json.dumps(part, sort_keys=True) for part in (options, training)]
+        rows.append([*choice.place, seeds, choice.draw, choice.of, missing, choice.validation, *own, *told])
+    return rows
+
+
+SUMMARY = ("algorithm", "choices", "among", "defaults", "optimizer", "lr", "weight decay")
+
+
+def summary(choices: Iterable[Choice]) -> list[tuple[str, list[tuple[Any, ...]]]]:
+    """For every data set and setting where there was a choice: what each row's search came to, under :data:`SUMMARY`.
+
+    ``choices`` were made among so many draws each, ``defaults`` times for draw 0; lr and weight decay are their
+    smallest, median and largest.
+    """
+    groups: dict[tuple[str, str], dict[str, list[Choice]]] = {}
+    for choice in choices:
+        groups.setdefault(choice.place[:2], {}).setdefault(choice.place.algorithm, []).append(choice)
+    found = []
+    for (dataset, setting), rows in groups.items():
+        if all(choice.of == 1 for mine in rows.values() for choice in mine):
+            continue
+        lines = []
+        for name, mine in rows.items():
+            training = [split_hyperparameters(choice.hyperparameters)[1] for choice in mine]
+            optimizers = Counter(told["optimizer"] for told in training if "optimizer" in told)
+            lines.append(
+                (
+                    name,
+                    len(mine),
+                    _range([choice.of for choice in mine]),
+                    sum(choice.draw == 0 for choice in mine),
+                    ", ".join(f"{word} {times}" for word, times in sorted(optimizers.items())) or "–",
+                    _spread([told["lr"] for told in training if "lr" in told]),
+                    _spread([told["weight_decay"] for told in training if "weight_decay" in told]),
+                )
+            )
+        found.append((f"{dataset}, {setting}: chosen by balanced source validation", lines))
+    return found
+
+
+def split_hyperparameters(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of the algorithm, and the training beside them, from the text of a run's hyper-parameters.
+
+    >>> split_hyperparameters('{"alpha": 0.1} {"lr": 0.01}')
+    ({'alpha': 0.1}, {'lr': 0.01})
+    >>> split_hyperparameters('{"lr": 0.01, "options": {"alpha": 0.1}}')  # of a run by itself
+    ({'alpha': 0.1}, {'lr': 0.01})
+    """
+    decoder, parts, rest = json.JSONDecoder(), [], text.strip()
+    while rest.startswith("{"):
+        part, end = decoder.raw_decode(rest)
+        parts.append(part)
+        rest = rest[end:].lstrip()
+    if len(parts) == 1:
+        alone = "options" in parts[0] or "lr" in parts[0]
+        parts = [parts[0].pop("options", {}), parts[0]] if alone else [parts[0], {}]
+    return (parts[0], parts[1]) if parts else ({}, {})
+
+
+def _range(values: Sequence[int]) -> str:
+    return f"{min(values)}" if min(values) == max(values) else f"{min(values)} to {max(values)}"
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Smallest, median, largest."""
+    if not values:
+        return "–"
+    shown = [f"{value:.2g}" for value in (min(values), median(values), max(values))]
+    return shown[0] if len(set(shown)) == 1 else " / ".join(shown)
 
 
 def _by_seed(candidates: Sequence[Run]) -> list[list[Run]]:

@@ -18,6 +18,7 @@ from experiments.sweep.spec import parse_spec
 from experiments.sweep.status import DONE, MISSING, outcome, outcomes
 from experiments.task import open_task
 from experiments.training import build
+from geometry.atomic import plain
 
 SHARES = ("few_share", "medium_share", "many_share")
 
@@ -83,7 +84,7 @@ def test_shares_are_sums_over_shot_groups(context):
 
 def test_a_contrast_of_weight_zero_has_a_share_but_no_part_in_the_loss(context):
     alone, beside = context("ndcl", alpha=0.0, beta=0.0), context("ndcl", alpha=1.0, beta=0.0)
-    first, second = gradient_shares(alone, most=4), gradient_shares(beside, most=4)
+    first, second = (plain(gradient_shares(each, most=4)) for each in (alone, beside))
     assert first["own"] == second["own"] == first["ndcl"]
     assert first["loss"] != second["loss"]
     assert 0 < first["own"]["few_share"] < 1

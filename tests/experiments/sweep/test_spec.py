@@ -146,6 +146,7 @@ def test_ready_specs_can_be_planned(path):
 def test_there_are_ready_specs():
     assert {path.stem for path in READY} == {
         "digits",
+        "digits_findings",
         "ndcl_ablation",
         "pacs_finetune",
         "pacs_frozen",

@@ -211,6 +211,10 @@ def test_command_prints_and_saves(tailgeom, sweep, tmp_path):
     assert "seeds 0, 1, 2, 3" in text
     assert "abc123" in text
     assert "manifests of 1 of 36 runs" in text
+    # One draw is missing, one failed: the failed one was tried, so the search lacks the other alone.
+    assert "UNFINISHED SEARCH: 1 hyper-parameter draws are missing in 1 cells" in text
+    assert "UNFINISHED SEARCH" in (out / "table.md").read_text()
+    assert "UNFINISHED SEARCH" not in tailgeom("table", sweep, "--select", "defaults")[1]
     assert {file.name for file in out.iterdir()} == {
         *(f"table.{kind}" for kind in ("md", "csv", "tex", "json")),
         "table_selected.csv",
@@ -226,7 +230,7 @@ def test_command_prints_and_saves(tailgeom, sweep, tmp_path):
     shown = best["ndcl", AVERAGE]
     assert f"**{100 * shown.mean:.1f} ± {100 * shown.standard_error:.1f}**" in page
     assert rf"\textbf{{{100 * shown.mean:.1f} $\pm$ {100 * shown.standard_error:.1f}}}" in tex
-    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 3
+    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 5
     assert tex.count("{") == tex.count("}")
     rows = list(csv.DictReader(line for line in tidy.splitlines() if not line.startswith("#")))
     row = next(r for r in rows if (r["algorithm"], r["held_out"], r["metric"]) == ("ndcl", AVERAGE, "target_accuracy"))
