@@ -186,6 +186,8 @@ class OptimConfig:
         compile: run the backbone through torch.compile while it trains.
         checkpoint_every: steps between checkpoints; each evaluates validation and target.
         log_every: steps averaged into one row of metrics.jsonl.
+        snapshots: states kept in RUN/snapshots for `extract --probes trajectory`: 0 for none, else this many evenly
+            spaced, from before the first step to after the last.
         device: auto, cpu or cuda.
     """
 
@@ -204,6 +206,7 @@ class OptimConfig:
     compile: bool = False
     checkpoint_every: int = 100
     log_every: int = 20
+    snapshots: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -217,8 +220,18 @@ class OptimConfig:
         _require_known("--schedule", self.schedule, SCHEDULES)
         if not (self.lr > 0 and self.weight_decay >= 0):
             raise UsageError(f"Expected lr > 0 and weight_decay >= 0, got {self.lr} and {self.weight_decay}.")
+        if self.snapshots < 0 or self.snapshots == 1:
+            raise UsageError(f"Expected --snapshots of 0 (none), or 2 (first and last) or more, got {self.snapshots}.")
         if not 0 <= self.momentum < 1:
             raise UsageError(f"Expected a momentum in [0, 1), got {self.momentum}.")
+
+    def snapshot_steps(self, last: int) -> frozenset[int]:
+        """After which steps a snapshot is kept, evenly spaced from 0 to the last.
+
+        >>> sorted(OptimConfig(snapshots=4).snapshot_steps(100)), sorted(OptimConfig().snapshot_steps(100))
+        ([0, 33, 67, 100], [])
+        """
+        return frozenset(round(i * last / (self.snapshots - 1)) for i in range(self.snapshots))
 
 
 @dataclass(frozen=True)
@@ -245,6 +258,8 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, paths as strings; only what the run depends on where it trains on features."""
         found: dict[str, Any] = _plain(asdict(replace(self, data=self.data.filled())))
+        if not self.optim.snapshots:  # runs without are those of versions that knew none
+            del found["optim"]["snapshots"]
         if self.features is not None:  # the artifact brings images and backbone
             found["data"]["test_domain"] = self.data.test_domain
             keep = SPLIT_FIELDS if self.data.chosen else ("seed",)

@@ -76,8 +76,8 @@ def extract_run(
     algorithm.eval()
     step = saved.state["best_step"] if checkpoint == "selected" else saved.step
     made_by = {"run": run.config(), "checkpoint": checkpoint, "step": step, **provenance()}
-    artifact = collect(algorithm.model, task, where, made_by, progress, with_head=True)
-    return replace(artifact, probes=record(probes, Context(config, task, algorithm, where, run, progress)))
+    recorded = record(probes, Context(config, task, algorithm, where, run, progress))  # first: it may have to refuse
+    return replace(collect(algorithm.model, task, where, made_by, progress, with_head=True), probes=recorded)
 
 
 def extract_frozen(

@@ -7,7 +7,9 @@
     splits.csv       sample id, domain, class and part of every image
     metrics.jsonl    one row per log interval and evaluation
     checkpoint/      model.safetensors, selected.safetensors (best balanced validation so far), state.pt
+    snapshots/       step-000000.safetensors and on, where they were asked for
     manifest.json    versions, seeds, commit, hardware, times, split sizes
+    diverged.json    step, terms and batch of a NaN or infinity that stopped training; gone once training goes on
     done             present when training finished
 """
 
@@ -29,7 +31,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from geometry.atomic import readable_directory, recover_directory, replacing_directory, write_text
+from geometry.atomic import readable_directory, recover_directory, replacing, replacing_directory, write_text
 from geometry.errors import DataError, UsageError
 
 READ_ATTEMPTS = 5
@@ -131,16 +133,20 @@ class RunDirectory:
         for stale in self.path.glob(".*.*"):
             if stale.is_file():
                 stale.unlink(missing_ok=True)
+        for stale in (self.path / "snapshots").glob(".*.*"):
+            stale.unlink(missing_ok=True)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Replace the checkpoint whole."""
+        """Replace the checkpoint whole; it and the metrics that lead to it are on the disk before the old one goes."""
+        with (self.path / "metrics.jsonl").open("ab") as file:
+            os.fsync(file.fileno())
         with replacing_directory(self.path / "checkpoint", CHECKPOINT_FILES) as directory:
             # Serialised in memory, then written as bytes: a full disk is then an OSError whichever file meets it.
-            (directory / "model.safetensors").write_bytes(save(_savable(checkpoint.weights)))
-            (directory / "selected.safetensors").write_bytes(save(_savable(checkpoint.selected)))
+            _write_through(directory / "model.safetensors", save(_savable(checkpoint.weights)))
+            _write_through(directory / "selected.safetensors", save(_savable(checkpoint.selected)))
             state = io.BytesIO()
             torch.save({"step": checkpoint.step, **checkpoint.state}, state)
-            (directory / "state.pt").write_bytes(state.getvalue())
+            _write_through(directory / "state.pt", state.getvalue())
 
     def load_checkpoint(self) -> Checkpoint | None:
         """The last checkpoint, or None before the first.
@@ -171,12 +177,42 @@ class RunDirectory:
                 return checkpoint
         raise DataError(f"The checkpoint in {self.path} is being replaced faster than it can be read; try again.")
 
+    def save_snapshot(self, step: int, weights: dict[str, Tensor]) -> None:
+        """Keep the algorithm's parameters and buffers after ``step`` steps, whole or not at all."""
+        with replacing(self.path / "snapshots" / f"step-{step:06d}.safetensors") as temporary:
+            temporary.write_bytes(save(_savable(weights)))
+
+    def snapshots(self) -> dict[int, Path]:
+        """The snapshots' files by step, in the order of training."""
+        files = (self.path / "snapshots").glob("step-*.safetensors")
+        return dict(sorted((int(file.stem.removeprefix("step-")), file) for file in files))
+
+    def load_snapshot(self, step: int) -> dict[str, Tensor]:
+        """The parameters and buffers after ``step`` steps.
+
+        Raises:
+            DataError: there is no such snapshot, or it is broken.
+        """
+        file = self.path / "snapshots" / f"step-{step:06d}.safetensors"
+        try:
+            return load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise DataError(f"Cannot read the snapshot {file}: {error}.") from error
+
+    def rewind_snapshots(self, step: int) -> None:
+        """Forget snapshots after ``step``, which a resumed run writes anew."""
+        for later, file in self.snapshots().items():
+            if later > step:
+                file.unlink()
+
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add one row to metrics.jsonl and push it to the disk."""
+        """Add one row to metrics.jsonl.
+
+        It outlives the process at once; what a power failure takes is rows after the last checkpoint, which the
+        resumed run writes anew.
+        """
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl; a row cut short by a kill is left out."""
@@ -199,6 +235,14 @@ class RunDirectory:
     def finish(self) -> None:
         """Mark the run as done."""
         write_text(self.path / "done", "")
+
+
+def _write_through(file: Path, content: bytes) -> None:
+    """Write a file and wait until the disk has it."""
+    with file.open("wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
 
 
 def _identity(directory: Path) -> int | None:

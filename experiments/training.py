@@ -197,7 +197,11 @@ class _Trainer:
         count = 0
         optim = self.config.optim
         enough = min(optim.steps, self.algorithm.steps_needed or optim.steps)
-        while self.step < enough:
+        while True:  # a run resumed from a checkpoint comes here with the step it was saved after
+            if self.ranks.first and self.step in optim.snapshot_steps(enough):
+                self.run_directory.save_snapshot(self.step, self.algorithm.state_dict())
+            if self.step >= enough:
+                break
             terms = self._advance()
             for name, value in terms.items():
                 sums[name] += value
@@ -270,8 +274,7 @@ class _Trainer:
             "torch_rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
-        weights: dict[str, Tensor] = self.algorithm.state_dict()
-        self.run_directory.save_checkpoint(Checkpoint(self.step, weights, self.selected, state))
+        self.run_directory.save_checkpoint(Checkpoint(self.step, self.algorithm.state_dict(), self.selected, state))
 
     def resume(self) -> None:
         """Go back to the last checkpoint, or to the start; sweep what a kill left half-written."""
@@ -283,6 +286,7 @@ class _Trainer:
             require_same_origin(self.task, checkpoint, self.run_directory)
         if self.ranks.first:
             self.run_directory.rewind_metrics(checkpoint.step if checkpoint else 0)
+            self.run_directory.rewind_snapshots(checkpoint.step if checkpoint else -1)
         if checkpoint is None:
             return
         self.step, self.selected = checkpoint.step, checkpoint.selected

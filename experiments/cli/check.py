@@ -1,13 +1,21 @@
 """``tailgeom check``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from experiments.cli.analysis import Analysis
+import tyro
+
+from experiments.cli.analysis import NOT_SETTINGS, Analysis
+from experiments.cli.words import command_line, flags
 from geometry.artifact import Artifact
 from geometry.atomic import plain
 from geometry.errors import UsageError
+
+HEADER = ("check", "subject", "claim", "source", "verdict", "estimate", "low", "high", "n", "note")
+SHOWN = ("check", "verdict", "estimate", "low", "high", "n")
+OF_STUDIES = ("more", "jobs")
 
 
 @dataclass(frozen=True)
@@ -15,57 +23,112 @@ class Check(Analysis):
     """Check whether the assumptions of the theory hold in a model, each with a verdict and the number behind it.
 
     Each rule is fixed before the data are seen; a check that the artifact does not allow is undecided, with the reason.
+    Some need measurements on the live model: `tailgeom extract RUN --probes NAME` makes them.
+
+    With several runs, or a sweep (all its finished runs), every run is checked, and claims about algorithms are judged
+    on runs of the same split and seed: minority_gain, dominance, prediction_space and margin_remedy.
 
     Example::
 
         tailgeom check runs/demo/ndcl
-        tailgeom check runs/demo/ndcl --require confidence_boundary
+        tailgeom check runs/demo/ndcl --all --require confidence_boundary
+        tailgeom check runs/demo/erm runs/demo/ndcl --checks minority_gain --out results
 
     Attributes:
+        more: further runs or sweeps.
+        checks: which checks (default: every one).
+        all: name the checks that could not be run too, each with what it needs.
         split: which samples: train, validation, source_test, target or all (default: all that were not trained on).
-        require: checks that must hold (confidence_boundary, gradient_share); the exit code is 1 when one does not.
+        require: checks that must hold; the exit code is 1 when one does not. Of several verdicts of a check the first
+            decides (in a study: every run's).
         resamples: bootstrap resamples behind each interval.
         seed: seed of the resampling.
+        jobs: processes that check runs; 0 is one a core.
     """
 
+    more: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN ...]")] = ()
+    checks: tuple[str, ...] = ()
+    all: bool = False
     split: str = ""
     require: tuple[str, ...] = ()
     resamples: int = 200
     seed: int = 0
+    jobs: int = 0
 
     name = "check"
-    header = ("check", "verdict", "estimate", "low", "high", "n", "claim", "note")
+    header = HEADER
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.jobs < 0:
+            raise UsageError(f"Expected --jobs of 0 (one a core) or more, got {self.jobs}.")
+
+    def run(self) -> int:
+        """Check one artifact, or the runs of a study."""
+        from experiments.cli.bound import is_study
+        from geometry.checks import CHECKS
+        from geometry.checks.across_runs import STUDY_CHECKS
+
+        for flag, names in (("--checks", self.checks), ("--require", self.require)):
+            unknown = [name for name in names if name not in (*CHECKS, *STUDY_CHECKS)]
+            if unknown:
+                known = ", ".join((*CHECKS, *STUDY_CHECKS))
+                raise UsageError(f"Unknown check {unknown[0]!r} after {flag}; known: {known}.")
+        missing = [name for name in self.require if self.checks and name not in self.checks]
+        if missing:
+            raise UsageError(f"Expected --checks to name {missing[0]}, which --require asks for.")
+        if self.artifact is not None and (self.more or is_study(self.artifact)):
+            if self.features is not None:
+                raise UsageError("Expected runs or --features, got both.")
+            from experiments.cli.check_study import run_study
+
+            return run_study(self)
+        across = [name for name in (*self.checks, *self.require) if name in STUDY_CHECKS]
+        if across:
+            raise UsageError(f"Expected several runs, or a sweep, for {across[0]}: it compares algorithms.")
+        return super().run()
 
     def analyse(self, artifact: Artifact) -> Any:
         """The verdicts."""
-        from geometry.checks import CHECKS, run_checks
+        from geometry.checks import run_checks
 
-        unknown = [name for name in self.require if name not in CHECKS]
-        if unknown:
-            raise UsageError(f"Unknown check {unknown[0]!r} after --require; known: {', '.join(CHECKS)}.")
-        return run_checks(artifact, split=self.split or None, resamples=self.resamples, seed=self.seed)
+        names = self.checks or None
+        return run_checks(artifact, names=names, split=self.split or None, resamples=self.resamples, seed=self.seed)
+
+    def settings(self) -> dict[str, Any]:
+        """The options that decide the numbers of one run."""
+        left_out = (*OF_STUDIES, "all", "require")
+        return {name: value for name, value in super().settings().items() if name not in left_out}
+
+    def command_line(self) -> str:
+        """The shell command that repeats this analysis."""
+        if not self.more:
+            return super().command_line()
+        left_out = (*NOT_SETTINGS, *OF_STUDIES)
+        return command_line(self.name, str(self.artifact), *map(str, self.more), *flags(self, leave_out=left_out))
 
     def table(self, result: Any) -> list[Sequence[Any]]:
         """One row a verdict."""
-        return [
-            (v.check, v.verdict, v.estimate.estimate, v.estimate.low, v.estimate.high, v.n, v.claim, v.note)
-            for v in result
-        ]
+        return [verdict_row(verdict) for verdict in plain(result)]
 
     def show(self, result: Any) -> None:
-        """Print the numbers, then each claim with its rule and note."""
+        """Print the numbers, then each claim with its rule and note, then what could not be run."""
         from experiments.cli.output import print_table
 
-        names = [f"{v.check}: {v.subject}" if v.subject else v.check for v in result]
-        rows = [(name, *row[1:6]) for name, row in zip(names, self.table(result), strict=True)]
-        print_table(self.command_line(), self.header[:6], rows)
+        ran = [verdict for verdict in result if could_run(verdict)]
+        print_table(self.command_line(), *describe(ran))
         told: set[str] = set()
-        for v in result:
+        for v in ran:
             print(f"{v.claim} {v.verdict[0].upper()}{v.verdict[1:]}.")
-            for title, text in (("rule", v.rule), ("note", v.note)):
+            for title, text in (("source", v.source), ("rule", v.rule), ("note", v.note)):
                 if text and text not in told:  # several verdicts of one check share them
                     print(f"  {title}: {text}")
                     told.add(text)
+        left = [verdict for verdict in result if not could_run(verdict)]
+        for v in left if self.all else ():
+            print(f"not run: {_name(v)}: {v.note}")
+        if left and not self.all:
+            print(f"{len(left)} more could not be run here; --all says what each needs.")
 
     def contents(self, result: Any) -> dict[str, Any]:
         """The verdicts with their rules and details."""
@@ -75,6 +138,34 @@ class Check(Analysis):
         """1 when a required check does not hold; of several verdicts the first is on the loss that was claimed for."""
         decisive = {v.check: v.verdict for v in reversed(result)}
         return int(any(decisive.get(name) != "holds" for name in self.require))
+
+
+def could_run(verdict: Any) -> bool:
+    """Whether a check had what it needs: it gave a number, or counted the samples it found too few."""
+    return bool(verdict.n or verdict.estimate.estimate == verdict.estimate.estimate)
+
+
+def describe(verdicts: Sequence[Any]) -> tuple[Sequence[str], list[Sequence[Any]]]:
+    """Header and rows of the printed table."""
+    rows: list[Sequence[Any]] = []
+    for v in verdicts:
+        numbers = (v.estimate.estimate, v.estimate.low, v.estimate.high)
+        rows.append((_name(v), v.verdict, *numbers, v.n))
+    return SHOWN, rows
+
+
+def verdict_row(verdict: Mapping[str, Any]) -> list[Any]:
+    """A verdict as plain values under ``HEADER``."""
+    numbers = verdict["estimate"]
+    return [
+        *(verdict[name] for name in ("check", "subject", "claim", "source", "verdict")),
+        *(numbers[name] for name in ("estimate", "low", "high")),
+        *(verdict[name] for name in ("n", "note")),
+    ]
+
+
+def _name(verdict: Any) -> str:
+    return f"{verdict.check}: {verdict.subject}" if verdict.subject else str(verdict.check)
 
 
 COMMAND = Check

@@ -26,7 +26,8 @@ class Extract:
         run_directory: a finished or running training run.
         out: where the artifact goes (default: RUN/artifact).
         checkpoint: selected (best balanced validation accuracy) or last.
-        probes: measurements on the live model for `tailgeom check`, beyond anchor_gradients, which is always made.
+        probes: measurements on the live model for `tailgeom check`, beyond anchor_gradients, which is always made;
+            trajectory wants a run that was trained with --snapshots.
         all: every image of the data set and no split (instead of one setting's images).
         device: auto, cpu or cuda.
     """

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,7 @@ def pair_sums(witness: Witness, labels: Tensor) -> dict[str, NDArray[np.floating
     if rule is negative_dominant_contrast:
         found |= _dissimilar(pairs, **options)
     elif rule in (info_nce, supcon):
-        found |= _similar(pairs, rule, options["tau"])
+        found |= _similar(pairs, rule, options.get("tau", signature(rule).parameters["tau"].default))
     else:
         found |= {name: torch.full((len(labels),), torch.nan) for name in ("positives", "negatives", "repulsion")}
     return _arrays(found, size)

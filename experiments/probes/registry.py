@@ -2,13 +2,24 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from experiments.probes.anchor_gradients import anchor_gradients
+from experiments.probes.anchor_gradients import anchor_gradients, anchor_gradients_all
+from experiments.probes.boundary_distance import boundary_distance
 from experiments.probes.context import Context, Recorded
+from experiments.probes.hard_negatives import hard_negatives
+from experiments.probes.parameter_gradients import parameter_gradients
+from experiments.probes.trajectory import trajectory
 from geometry.errors import UsageError
 
 Probe = Callable[[Context], Recorded]
 
-PROBES: Mapping[str, Probe] = {"anchor_gradients": anchor_gradients}
+PROBES: Mapping[str, Probe] = {
+    "anchor_gradients": anchor_gradients,
+    "anchor_gradients_all": anchor_gradients_all,
+    "boundary_distance": boundary_distance,
+    "hard_negatives": hard_negatives,
+    "parameter_gradients": parameter_gradients,
+    "trajectory": trajectory,
+}
 ALWAYS = ("anchor_gradients",)  # seconds; the others are asked for by name
 
 

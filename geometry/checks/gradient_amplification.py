@@ -1,12 +1,13 @@
 """How much more gradient a minority anchor gets than a majority anchor, counts left as they are or made equal."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.checks.batch_jackknife import jackknife_interval, leave_one_out
 from geometry.checks.gradient_records import Anchors, Array, Masks
 from geometry.checks.rank_correlation import spearman
 from geometry.intervals import Interval, percentile_interval, undefined
@@ -118,23 +119,37 @@ def amplification(sums: Array, draws: Array, masks: Masks, level: float, kind: s
     return percentile_interval(float(of(np.ones(len(sums)))), of(draws), n=n, level=level)
 
 
-def at_equal_counts(anchors: Anchors, values: Array, draws: Array, masks: Masks, level: float) -> EqualCounts:
+def at_equal_counts(anchors: Anchors, values: Array, masks: Masks, level: float) -> EqualCounts:
     r"""Few over many among anchors whose classes have equally many samples in their batches (direct standardisation).
 
     .. math:: \frac{\sum_n f_n \bar g^{few}_n}{\sum_n f_n \bar g^{many}_n}
         = \frac{\sum_n \sum_{i \in few(n)} g_i}{\sum_n f_n \bar g^{many}_n}
 
     over the in-batch counts n that occur in both groups, with :math:`f_n` few anchors at count n. With equal batches
-    and equal n_k NDCL's allocation also makes equally many negatives. Intervals redraw whole batches; a count that a
-    redraw leaves to one group alone is left out of it.
+    and equal n_k NDCL's allocation also makes equally many negatives. The interval leaves one batch out at a
+    time, on the log scale (:func:`geometry.checks.batch_jackknife.jackknife_interval`). A count that is left to one
+    group alone is left out.
 
     Args:
         anchors: of one loss.
         values: ``(A,)`` g.
-        draws: ``(R, B)`` how often each batch is drawn.
         masks: with ``few`` and ``many``.
         level: nominal coverage.
     """
+    counts, estimate, without = _ratios_at_equal_counts(anchors, values, masks)
+    n = counts.few + counts.many
+    if n == 0:
+        interval = undefined(0, "few and many anchors never stand at the same in-batch count", level)
+    elif estimate > 0:
+        carrying = min(counts.few_batches, counts.many_batches)
+        interval = jackknife_interval(estimate, without, carrying=carrying, n=n, level=level, log=True)
+    else:  # no gradient at all of the few, or of the many
+        interval = percentile_interval(estimate, without, n=n, level=level)
+    return replace(counts, ratio=interval)
+
+
+def _ratios_at_equal_counts(anchors: Anchors, values: Array, masks: Masks) -> tuple[EqualCounts, float, Array]:
+    """What is compared, the ratio on all batches, and ``(B,)`` the ratio without each."""
     groups = np.stack([masks["few"][anchors.label], masks["many"][anchors.label]])
     counts, code = np.unique(anchors.alike, return_inverse=True)
     cube = np.zeros((anchors.batches, 2, counts.size, 2))
@@ -152,20 +167,41 @@ def at_equal_counts(anchors: Anchors, values: Array, draws: Array, masks: Masks,
         numerator = np.where(both, total[..., 0, :, 0], 0.0).sum(axis=-1)
         return np.asarray(ratio(numerator, (total[..., 0, :, 1] * mean_many).sum(axis=-1)))
 
-    n = int(few.sum() + many.sum())
-    if n == 0:
-        interval = undefined(0, "few and many anchors never stand at the same in-batch count", level)
-    else:
-        interval = percentile_interval(float(of(np.ones(anchors.batches))), of(draws), n=n, level=level)
     every = cube[:, 0, :, 1].sum()
-    return EqualCounts(
-        ratio=interval,
+    compared = EqualCounts(
+        ratio=undefined(0, "not computed"),
         few=int(few.sum()),
         many=int(many.sum()),
         few_batches=int(np.sum(few.sum(axis=1) > 0)),
         many_batches=int(np.sum(many.sum(axis=1) > 0)),
         shared=float(few.sum() / every) if every else float("nan"),
         counts=tuple(int(count) for count in counts[shared]),
+    )
+    return compared, float(of(np.ones(anchors.batches))), of(leave_one_out(anchors.batches))
+
+
+def relative_to(first: Anchors, second: Anchors, masks: Masks, level: float) -> Interval:
+    """One loss's ratio at equal counts over another's on the same batches, paired by batch.
+
+    What a model's state does to every loss alike, such as minority samples that it already fits, cancels; what is left
+    is the form of the loss.
+
+    Args:
+        first: anchors of the one loss.
+        second: anchors of the other, on the same samples in the same batches.
+        masks: with ``few`` and ``many``.
+        level: nominal coverage.
+    """
+    counts, above, without = _ratios_at_equal_counts(first, first.pull, masks)
+    _, below, without_below = _ratios_at_equal_counts(second, second.pull, masks)
+    if not np.array_equal(first.batch, second.batch) or not np.array_equal(first.label, second.label):
+        return undefined(0, "the two losses were not recorded on the same batches", level)
+    if not (above > 0 and below > 0):
+        return undefined(counts.few + counts.many, "one of the two has no gradient", level)
+    carrying = min(counts.few_batches, counts.many_batches)
+    n = counts.few + counts.many
+    return jackknife_interval(
+        above / below, np.asarray(ratio(without, without_below)), carrying=carrying, n=n, level=level, log=True
     )
 
 

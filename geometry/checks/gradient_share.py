@@ -18,6 +18,7 @@ from geometry.checks.gradient_amplification import (
     follows_closed_form,
     group_share,
     redraw_batches,
+    relative_to,
 )
 from geometry.checks.gradient_parameters import parameter_shares
 from geometry.checks.gradient_records import (
@@ -37,6 +38,7 @@ from geometry.intervals import Interval
 __all__ = ["OWN", "PREFIX", "Training", "claim_about", "gradient_share", "minority_groups"]
 
 CLAIMED = "ndcl"  # the loss that the claim was made for is judged first
+RIVALS = ("infonce", "supcon")  # with the same negatives, so that only the place of the negatives differs
 OWN = "own"  # the contrast a run was trained with
 THRESHOLD = 1.0
 FEWEST_BATCHES = 20
@@ -78,7 +80,7 @@ def gradient_share(
     (:func:`geometry.checks.gradient_amplification.at_equal_counts`): few anchors against many anchors whose classes
     have equally many samples in their batches. It is taken on batches that were drawn with equal counts where a probe
     recorded such (``anchor_gradient_balanced/<loss>/...``), else on the run's own. Anchors of one batch share their
-    negatives, so intervals redraw whole batches.
+    negatives, so batches are the unit of every interval.
 
     Args:
         artifact: with the probe arrays; shot groups from its thresholds, else the rarest and commonest third of the
@@ -95,7 +97,9 @@ def gradient_share(
         (recorded norm summed over a class in a batch, per class present), ``closed_form`` (Spearman correlation of the
         closed-form repulsion and the pull); where recorded ``balanced_groups`` (the groups on balanced batches),
         ``equal_counts``, ``equal_counts_own`` (on the run's own batches), ``equal_counts_predictions`` and
-        ``equal_counts_features`` (the same of gradients by predictions and by features), ``parameters`` (shares of
+        ``equal_counts_features`` (the same of gradients by predictions and by features), ``relative_to`` (the
+        number over that of InfoNCE and of SupCon on the same batches: what the form of the loss adds to what the
+        model's state does to every loss), ``parameters`` (shares of
         the parameters' gradient) and ``training``; and ``class_names``.
 
     Raises:
@@ -141,17 +145,22 @@ def _judge(artifact: Artifact, loss: str, rng: np.random.Generator, resamples: i
         "closed_form": follows_closed_form(anchors, draws, level),
         "class_names": artifact.class_names,
     }
-    own = at_equal_counts(anchors, anchors.pull, draws, masks, level)
-    equal, fair, where = own, anchors, "the run's own batches"
+    own = at_equal_counts(anchors, anchors.pull, masks, level)
+    equal, fair, where, prefix = own, anchors, "the run's own batches", PREFIX
     if loss in recorded_losses(artifact, BALANCED):
-        fair, where = read_anchors(artifact, loss, BALANCED), "batches drawn with equal counts"
+        fair, where, prefix = read_anchors(artifact, loss, BALANCED), "batches drawn with equal counts", BALANCED
         draws = redraw_batches(fair.batches, resamples, rng)
-        equal = at_equal_counts(fair, fair.pull, draws, masks, level)
+        equal = at_equal_counts(fair, fair.pull, masks, level)
         fair_sums = batch_sums(fair, artifact.num_classes)
         details["balanced_groups"] = {
             name: group_share(fair, fair_sums, draws, mask, level) for name, mask in masks.items()
         }
-    details |= {"equal_counts": equal, "equal_counts_own": own, **_other_spaces(fair, draws, masks, level)}
+    details |= {"equal_counts": equal, "equal_counts_own": own, **_other_spaces(fair, masks, level)}
+    details["relative_to"] = relative = {
+        rival: relative_to(fair, read_anchors(artifact, rival, prefix), masks, level)
+        for rival in RIVALS
+        if rival != loss and rival in recorded_losses(artifact, prefix)
+    }
     parameters = parameter_shares(artifact, loss, masks, rng=rng, resamples=resamples, level=level)
     if parameters:
         details["parameters"] = parameters
@@ -161,16 +170,19 @@ def _judge(artifact: Artifact, loss: str, rng: np.random.Generator, resamples: i
         min(equal.few_batches, equal.many_batches) >= FEWEST_BATCHES and min(equal.few, equal.many) >= FEWEST_ANCHORS
     )
     note = _note(how, where, groups, details["amplification"], equal, anchors, enough=enough)
+    for rival, value in relative.items():
+        if np.isfinite(value.low):
+            note += f"; {value.estimate:.3g} [{value.low:.3g}, {value.high:.3g}] times the ratio of {rival}"
     return verdict(claim, decide(equal.ratio, THRESHOLD, enough=enough), equal.ratio, note, details)
 
 
-def _other_spaces(anchors: Anchors, draws: Array, masks: Masks, level: float) -> dict[str, Any]:
+def _other_spaces(anchors: Anchors, masks: Masks, level: float) -> dict[str, Any]:
     found = {}
     for part, name in (("prediction_norm", "equal_counts_predictions"), ("feature_norm", "equal_counts_features")):
         norm = anchors.more.get(part)
         if norm is not None and np.all(np.isfinite(norm)):
             pull = norm if anchors.weight is None else norm / anchors.weight
-            found[name] = at_equal_counts(anchors, pull, draws, masks, level)
+            found[name] = at_equal_counts(anchors, pull, masks, level)
     return found
 
 
@@ -186,7 +198,7 @@ def _along_training(
         sums = batch_sums(anchors, artifact.num_classes)
         draws = redraw_batches(anchors.batches, resamples, rng)
         plain.append(amplification(sums, draws, masks, level, "weightless"))
-        equal.append(at_equal_counts(anchors, anchors.pull, draws, masks, level).ratio)
+        equal.append(at_equal_counts(anchors, anchors.pull, masks, level).ratio)
         shares = [group_share(anchors, sums, draws, masks[name], level) for name in ("few", "many")]
         zeros.append([share.zero_fraction.estimate for share in shares])
     few_zero, many_zero = np.asarray(zeros, dtype=np.float64).T

@@ -7,8 +7,13 @@ from typing import Protocol
 import numpy as np
 
 from geometry.artifact import Artifact
+from geometry.checks.collapse_path import collapse_path
 from geometry.checks.confidence_boundary import confidence_boundary
 from geometry.checks.gradient_share import gradient_share
+from geometry.checks.hard_negatives import hard_negatives
+from geometry.checks.margin_scaling import margin_scaling
+from geometry.checks.prototype_stability import prototype_stability
+from geometry.checks.simplex_alignment import simplex_alignment
 from geometry.checks.verdict import Verdict
 from geometry.errors import UsageError
 
@@ -25,7 +30,15 @@ class Check(Protocol):
         ...
 
 
-CHECKS: Mapping[str, Check] = {"confidence_boundary": confidence_boundary, "gradient_share": gradient_share}
+CHECKS: Mapping[str, Check] = {
+    "confidence_boundary": confidence_boundary,
+    "gradient_share": gradient_share,
+    "hard_negatives": hard_negatives,
+    "prototype_stability": prototype_stability,
+    "collapse_path": collapse_path,
+    "margin_scaling": margin_scaling,
+    "simplex_alignment": simplex_alignment,
+}
 
 
 def run_checks(

@@ -1,0 +1,316 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geometry.artifact import Artifact
+from geometry.atomic import plain
+from geometry.checks.class_margins import cell_margins, class_weights_of_cells
+from geometry.checks.count_slope import count_slope, permutation_p, plain_slopes
+from geometry.checks.margin_scaling import margin_scaling
+from geometry.checks.sample_parts import sample_parts
+from geometry.checks.slope_comparison import compare_slopes
+from geometry.errors import DataError
+from tests.geometry.checks.planted import (
+    COUNTS,
+    LOG_COUNTS,
+    NULLS,
+    SCALES,
+    K,
+    margins,
+    powers,
+    ragged,
+    random_artifact,
+    sloped,
+)
+
+RULE = "n^(-1/4) rule"
+
+
+def check(artifact, seed=0, **options):
+    return {v.subject: v for v in margin_scaling(artifact, rng=np.random.default_rng(seed), **options)}
+
+
+def made(maker, seed=0):
+    return maker(np.random.default_rng(seed))
+
+
+# --- the slope
+
+
+def delete_one(values, counts, columns_of):
+    """HC3 by brute force: leave out each class, fit anew, add up the squares of what the slope moves."""
+    domain, classes = np.nonzero(np.isfinite(values) & (counts > 0))
+    x, y = np.log(counts[domain, classes]), values[domain, classes]
+
+    def fit(keep):
+        design = np.column_stack([x[keep], columns_of(domain[keep], classes[keep])])
+        return np.linalg.lstsq(design, y[keep], rcond=1e-10)[0][0]
+
+    whole = fit(np.ones(y.size, dtype=bool))
+    return whole, np.sqrt(sum((fit(classes != k) - whole) ** 2 for k in np.unique(classes)))
+
+
+def dummies(codes):
+    return (codes[:, None] == np.unique(codes)).astype(float)
+
+
+@pytest.mark.parametrize(("domains", "class_effects"), [(1, False), (3, False), (3, True)])
+def test_slope_and_its_error_equal_refits_without_each_class(domains, class_effects):
+    rng = np.random.default_rng(domains)
+    counts = rng.integers(1, 300, (domains, 8))
+    values = rng.normal(size=(domains, 8))
+    if domains > 1:
+        values[1, 2], counts[0, 5] = np.nan, 0
+    slope, error = delete_one(
+        values,
+        counts,
+        lambda d, k: np.column_stack([dummies(d), dummies(k)]) if class_effects else dummies(d),
+    )
+    found = count_slope(values, counts, class_effects=class_effects)
+    assert found.estimate == pytest.approx(slope)
+    assert (found.high - found.low) / 2 == pytest.approx(2.446912 * error, rel=1e-5)  # t quantile, 6 df
+    assert found.n == 8
+
+
+def test_vectors_are_cells_of_one_domain():
+    rng = np.random.default_rng(0)
+    values, counts = rng.normal(size=9), rng.integers(1, 99, 9)
+    assert count_slope(values, counts) == count_slope(values[None], counts[None])
+    assert plain_slopes(values, counts)[0] == pytest.approx(count_slope(values, counts).estimate)
+
+
+def test_class_effects_see_through_difficulty_that_follows_the_counts():
+    counts = np.array([[200, 120, 60, 30, 12, 5], [5, 12, 30, 60, 120, 200]])
+    difficulty = np.log(counts[0])
+    values = difficulty + 0.5 * np.log(counts) + np.array([[1.0], [2.0]])
+    assert count_slope(values, counts, class_effects=True).estimate == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "counts", "reason"),
+    [
+        ([1.0, 2, 3, 4], [1, 2, 3, 4], "fewer than 5"),
+        ([1.0, 2, 3, 4, np.nan], [1, 2, 3, 4, 5], "4 classes"),
+        ([1.0, 2, 3, 4, 5], [1, 2, 3, 4, 0], "4 classes"),
+        ([1.0, 2, 3, 4, 5], [7] * 5, "counts do not vary"),
+        ([0.1 + 0.2, 0.3, 0.3, 0.3, 0.3], [1, 2, 3, 4, 5], "values do not vary"),
+    ],
+)
+def test_no_slope_without_classes_counts_or_values(values, counts, reason):
+    found = count_slope(values, counts)
+    assert np.isnan(found.estimate)
+    assert reason in found.method
+
+
+def test_shapes_must_agree():
+    with pytest.raises(DataError, match=r"of one shape \(K,\) or \(M, K\)"):
+        count_slope([1.0, 2.0], [[1, 2]])
+
+
+def test_permutation_p_value_is_uniform_under_the_null_and_small_off_it():
+    rng = np.random.default_rng(0)
+    counts = np.geomspace(300, 3, 7)
+    p = np.array([permutation_p(rng.standard_t(3, 7), counts, rng=rng, permutations=199) for _ in range(400)])
+    assert np.mean(p <= 0.05) == pytest.approx(0.05, abs=0.03)
+    assert np.mean(p <= 0.5) == pytest.approx(0.5, abs=0.08)
+    assert permutation_p(np.log(counts), counts, rng=rng) < 0.005
+    assert np.isnan(permutation_p(np.ones(7), counts, rng=rng))
+
+
+# --- class values
+
+
+def test_class_values_with_every_cell_are_plain_means_over_domains():
+    domains, classes = np.repeat(np.arange(3), 4), np.tile(np.arange(4), 3)
+    table = np.random.default_rng(0).normal(size=(3, 4))
+    present, weights = class_weights_of_cells(domains, classes)
+    np.testing.assert_allclose(weights @ table.ravel(), table.mean(axis=0))
+    assert present.tolist() == [0, 1, 2, 3]
+
+
+def test_a_missing_cell_does_not_credit_a_class_with_an_easy_domain():
+    table = np.array([[5.0], [0.0], [1.0]]) + np.array([0.0, 1.0, 2.0, 3.0])  # domain + class
+    domains, classes = (table < 8.5).nonzero()
+    keep = ~((domains == 1) & (classes == 3))
+    _, weights = class_weights_of_cells(domains[keep], classes[keep])
+    np.testing.assert_allclose(weights @ table[domains[keep], classes[keep]], 2.0 + np.arange(4))
+
+
+def test_cell_statistics_equal_numpy_on_each_cell():
+    rng = np.random.default_rng(0)
+    cells = np.array([0] * 7 + [1] + [2] * 30)[rng.permutation(38)]
+    values = rng.normal(size=38)
+    found = cell_margins({"logit": values}, cells, rng=rng, resamples=400)
+    for c in range(3):
+        own = values[cells == c]
+        assert found["logit", "mean"][0][c] == pytest.approx(own.mean())
+        assert found["logit", "median"][0][c] == pytest.approx(np.median(own))
+        assert found["logit", "low"][0][c] == pytest.approx(np.quantile(own, 0.05))
+    draws = found["logit", "mean"][1]
+    assert draws.shape == (400, 3)
+    assert np.ptp(draws[:, 1]) == 0  # one sample is always itself
+    assert draws[:, 2].std() == pytest.approx(values[cells == 2].std() / np.sqrt(30), rel=0.15)
+
+
+# --- the check
+
+
+@pytest.mark.parametrize(("slope", "outcome"), [(0.5, "holds"), (-0.5, "does not hold")])
+def test_planted_slopes_are_found_in_every_scale(slope, outcome):
+    found = check(made(ragged(sloped(slope))))
+    assert {found[scale].verdict for scale in SCALES} == {outcome}
+    logit = found["logit margin"]
+    assert logit.estimate.low < slope < logit.estimate.high
+    assert found["geometric margin"].estimate.estimate == pytest.approx(logit.estimate.estimate / np.sqrt(2))
+    assert logit.estimate.n == K
+
+
+def test_logit_margins_by_class_equal_loops():
+    artifact = made(ragged(sloped(0.3)))
+    part = check(artifact)["logit margin"].details["parts"]["unseen target"]
+    away = artifact.domains == 3
+    for k in range(K):
+        own = [row[k] - max(np.delete(row, k)) for row in artifact.logits[away & (artifact.labels == k)]]
+        assert part["mean"].value[k] == pytest.approx(np.mean(own))
+        assert part["low"].value[k] == pytest.approx(np.quantile(own, 0.05))
+
+
+def test_more_unseen_samples_of_rare_classes_in_easy_domains_are_no_effect():
+    """Rare classes leave more of their source images unseen; the target being harder, pooled margins would mislead."""
+    rng = np.random.default_rng(0)
+    labels, domains = np.repeat(np.arange(K), 40), np.tile([0, 1], 20 * K)
+    spare = np.repeat(np.arange(K), 6 * np.arange(K))
+    labels, domains = np.r_[labels, spare], np.r_[domains, np.zeros(spare.size, dtype=int)]
+    scores = np.zeros((labels.size, K))
+    scores[np.arange(labels.size), labels] = 3.0 - 2.0 * domains + 0.05 * rng.normal(size=labels.size)
+    artifact = Artifact(
+        features=scores,
+        labels=labels,
+        logits=scores,
+        domains=domains,
+        domain_names=("easy", "hard"),
+        held_out="hard",
+        class_names=tuple("abcdefg"),
+        train_counts=np.vstack([COUNTS.sum(axis=0), np.zeros(K, dtype=int)]),
+    )
+    pooled = [artifact.logits[labels == k, k].mean() for k in range(K)]
+    assert count_slope(pooled, artifact.class_counts).high < 0
+    found = check(artifact)["logit margin"].estimate
+    assert abs(found.estimate) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("exponent", "outcome"),
+    [(-0.25, "holds"), (0.25, "does not hold"), (-0.6, "does not hold"), (0.0, "does not hold")],
+)
+def test_the_quarter_rule_on_planted_powers(exponent, outcome):
+    found = check(made(powers(exponent)))[RULE]
+    assert found.verdict == outcome
+    assert found.estimate.low < exponent < found.estimate.high
+
+
+def test_margins_without_logarithms_are_judged_by_sign():
+    found = check(made(sloped(0.8, shift=0.0)))
+    assert (
+        found[RULE].verdict == "undecided" or found["logit margin"].details["parts"]["unseen"]["mean"].not_positive == 0
+    )
+    artifact = margins(-2.0 + 0.8 * LOG_COUNTS, np.random.default_rng(0))
+    found = check(artifact)
+    assert found["logit margin"].details["parts"]["unseen"]["mean"].not_positive > 0
+    assert found[RULE].verdict == "does not hold"
+    assert found[RULE].estimate == found["logit margin"].estimate
+    assert "have no logarithm" in found[RULE].note
+    falling = margins(2.0 - 0.8 * LOG_COUNTS, np.random.default_rng(0))
+    assert check(falling)[RULE].verdict == "undecided"
+
+
+def test_training_samples_stand_apart_and_decide_nothing():
+    artifact = made(sloped(0.5))
+    trained = artifact.domains == 0
+    mixed = replace(
+        artifact, split=np.where(trained, 2, artifact.split), split_names=("source_test", "target", "train")
+    )
+    found = check(mixed)["logit margin"].details
+    assert list(found["parts"]) == ["unseen", "unseen sources", "unseen target", "train"]
+    np.testing.assert_array_equal(found["samples"]["train"], np.bincount(artifact.labels[trained], minlength=K))
+    alone = check(mixed.take(np.flatnonzero(~trained)))["logit margin"].details["parts"]
+    np.testing.assert_allclose(found["parts"]["unseen"]["mean"].value, alone["unseen"]["mean"].value)
+    only = check(mixed.select("train"))["logit margin"]
+    assert only.details["decides"] == "train"
+    assert "were trained" in only.note
+
+
+def test_parts_cover_the_samples():
+    artifact = made(sloped(0.5))
+    parts = sample_parts(artifact)
+    assert np.sort(np.r_[parts["unseen sources"], parts["unseen target"]]).tolist() == parts["unseen"].tolist()
+
+
+def test_cells_regress_on_their_own_counts():
+    rng = np.random.default_rng(0)
+    counts = np.array([[150, 80, 40, 20, 10, 5, 2], [2, 5, 10, 20, 40, 80, 150]])
+    artifact = margins(np.zeros(7), rng, counts=counts, spread=0.05)
+    rise = np.where(artifact.domains < 2, 0.4 * np.log(counts[np.minimum(artifact.domains, 1), artifact.labels]), 0.0)
+    scores = artifact.logits + rise[:, None] * np.eye(7)[artifact.labels]
+    cells = check(replace(artifact, logits=scores))["logit margin"].details["cells"]
+    assert cells.class_effects.estimate == pytest.approx(0.4, abs=0.03)
+    assert cells.value.shape == cells.counts.shape == (2, 7)
+
+
+def test_a_remedy_is_compared_class_by_class():
+    difficulty = np.random.default_rng(9).normal(size=K)
+    before = margins(3.0 + 0.4 * LOG_COUNTS + difficulty, np.random.default_rng(1), shift=0.0)
+    after = margins(3.0 + 0.1 * LOG_COUNTS + difficulty, np.random.default_rng(2), shift=0.0)
+    first, second = (check(artifact)["logit margin"].details for artifact in (before, after))
+    change = compare_slopes(first, second)
+    assert change.low < -0.3 < change.high < 0
+    assert change.high - change.low < 0.5 * (
+        first["parts"]["unseen"]["mean"].slope.high - first["parts"]["unseen"]["mean"].slope.low
+    )
+    again = compare_slopes(*(json.loads(json.dumps(plain(d))) for d in (first, second)), statistic="mean")
+    assert again == change
+    with pytest.raises(DataError, match="same classes and training counts"):
+        compare_slopes(first, second | {"counts": np.arange(K)})
+    with pytest.raises(DataError, match="one scale"):
+        compare_slopes(first, check(after)["probability margin"].details)
+    with pytest.raises(DataError, match="in both runs"):
+        compare_slopes(first, second, part="train")
+
+
+def test_what_is_missing_is_said():
+    artifact = random_artifact(np.random.default_rng(0))
+    bare = check(replace(artifact, logits=None, head_weight=None))
+    assert {v.verdict for v in bare.values()} == {"undecided"}
+    assert "needs logits or a linear head" in bare[RULE].note
+    headless = check(replace(artifact, head_weight=None))
+    assert "weights of a linear head" in headless["geometric margin"].note
+    assert np.isfinite(headless["logit margin"].estimate.estimate)
+    same = check(replace(artifact, train_counts=np.full((4, K), 5) * [[1], [1], [1], [0]]))
+    assert "counts do not vary" in same["logit margin"].note
+
+
+@pytest.mark.parametrize("noise", ["alike", "rare classes noisier", "heavy tails"])
+def test_a_slope_of_zero_is_seldom_excluded(noise):
+    rng, counts = np.random.default_rng(0), COUNTS.sum(axis=0)
+    scale = 2.0 if noise == "rare classes noisier" else 1.0
+    spread = scale ** -np.linspace(-1, 1, K)[::-1]
+    wrong = 0
+    for _ in range(400):
+        errors = rng.standard_t(3, K) if noise == "heavy tails" else rng.normal(size=K)
+        found = count_slope(spread * errors, counts)
+        wrong += not found.low <= 0.0 <= found.high
+    assert wrong / 400 < 0.09
+
+
+@pytest.mark.parametrize("null", ["slope 0, ragged cells", "exponent -1/8"])
+def test_decisions_at_the_threshold_are_rare(null):
+    entry, n = NULLS["margin_scaling"][null], 50
+    wrong = dict.fromkeys(entry.subjects, 0)
+    for draw in range(n):
+        artifact = replace(entry.make(np.random.default_rng([7, draw])), held_out=None)  # one part, for speed
+        found = check(artifact, seed=draw, resamples=20)
+        for subject in wrong:
+            wrong[subject] += found[subject].verdict != "undecided"
+    assert max(wrong.values()) <= 8  # P(X > 8) < 0.001 for a rate of 5% of 50
