@@ -2,7 +2,7 @@
 
 ::
 
-    torchrun --nproc-per-node 4 --local-ranks-filter 0 -m experiments.cli train --dataset PACS ...
+    torchrun --nproc-per-node 4 -m experiments.cli train --dataset PACS ...
 
 The command is that of one process; torchrun's environment says how many ranks there are. The batch is the one a
 single process would take at the same step (it is a pure function of the configuration and the step), with the
@@ -16,7 +16,8 @@ The gather multiplies its gradient by the number of ranks; the *mean* over ranks
 process for both. Backbones here have no batch statistics that are trained (BatchNorm is frozen), so splitting
 a batch changes nothing but rounding. A term that differentiates the backbone's own gradient is out of reach.
 
-All ranks start from the same seed, apply the same gradients and so hold the same weights; the first alone writes.
+All ranks start from the same seed, apply the same gradients and so hold the same weights; the first alone writes,
+and the command lets it alone speak.
 """
 
 import atexit

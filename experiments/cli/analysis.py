@@ -113,6 +113,7 @@ class Analysis(ABC):
             payload = self.payload(artifact, result)
         if self.out is not None:
             self.save(self.out, payload, result)
+            self.draw(self.out, payload)
         if self.json:
             emit_json(payload)
         else:
@@ -127,6 +128,9 @@ class Analysis(ABC):
         save_result(directory, self.name, payload, self.header, self.table(result))
         for word, (header, rows) in self.more_tables(result).items():
             write_csv(directory / f"{self.name}_{word}.csv", header, rows)
+
+    def draw(self, directory: Path, payload: dict[str, Any]) -> None:
+        """Write the figures of the result, where it has any."""
 
     def exit_code(self, result: Any) -> int:
         """0 unless the result says otherwise."""

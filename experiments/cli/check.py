@@ -130,9 +130,23 @@ class Check(Analysis):
         if left and not self.all:
             print(f"{len(left)} more could not be run here; --all says what each needs.")
 
+    def payload(self, artifact: Artifact, result: Any) -> dict[str, Any]:
+        """The verdicts with their rules and details, and what names the classes in figures."""
+        return super().payload(artifact, result) | {"classes": list(artifact.class_names), "shots": artifact.shots}
+
     def contents(self, result: Any) -> dict[str, Any]:
         """The verdicts with their rules and details."""
         return {"verdicts": plain(result)}
+
+    def draw(self, directory: Path, payload: dict[str, Any]) -> None:
+        """One figure a check that could be run."""
+        from figures import style
+        from figures.check_figures import figures_of
+
+        name = Path(str(self.artifact or self.features)).stem
+        models = {name: payload["verdicts"]}
+        for drawn in figures_of(models, classes=payload["classes"], shots=payload["shots"], seed=self.seed):
+            style.save(drawn.figure, directory / drawn.name)
 
     def exit_code(self, result: Any) -> int:
         """1 when a required check does not hold; of several verdicts the first is on the loss that was claimed for."""

@@ -29,6 +29,7 @@ class Train:
             --augment protocol --checkpoint-every 300 --out runs/pacs-ndcl
         tailgeom train --features runs/pacs/features --setting Duality --test-domain photo --seed 3 \
             --algorithm erm --steps 1000 --out runs/pacs-duality-photo
+        torchrun --nproc-per-node 4 -m experiments.cli train --dataset PACS ...  # one run on four GPUs, same options
 
     Attributes:
         out: the run directory.
@@ -57,14 +58,21 @@ class Train:
 
 
 def run_training(config: RunConfig, out: Path) -> None:
-    """Train with a progress bar and say what came out."""
+    """Train with a progress bar and say what came out; of several processes the first alone speaks."""
     from experiments.algorithms.registry import resolve_options
     from experiments.cli.output import progress_bar, say
+    from experiments.distributed import join
     from experiments.task import open_task
     from experiments.training import RunDirectory, train
 
+    ranks = join()
+    if not ranks.first:
+        ranks.wait()  # the first has found nothing to complain of
+        train(config, out)
+        return
     resolve_options(config.optim.algorithm, config.optim.options)  # a mistyped name is said before data are read
     if RunDirectory(out).finished:
+        ranks.wait()
         train(config, out)  # checks that it is the same run
         say(f"{out}: already trained")
         return
@@ -79,6 +87,7 @@ def run_training(config: RunConfig, out: Path) -> None:
     with progress_bar("decoding" if task.inputs.images else "computing features") as update:
         task.prepare(update)
     steps = config.optim.steps
+    ranks.wait()
     with progress_bar(f"{config.optim.algorithm} on {task.name}") as update:
 
         def report(step: int, terms: dict[str, float]) -> None:

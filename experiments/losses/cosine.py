@@ -1,7 +1,7 @@
 """Cosine similarity that is finite, with finite gradients, on every finite input."""
 
+import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 EPS = 1e-8  # torch.cosine_similarity's floor on a norm
 
@@ -19,7 +19,6 @@ def cosine_matrix(rows: Tensor, columns: Tensor) -> Tensor:
     Returns:
         ``(A, B)`` in [-1, 1] up to rounding.
 
-    >>> import torch
     >>> cosine_matrix(torch.eye(2), torch.tensor([[3.0, 0.0]])).tolist()
     [[1.0], [0.0]]
     """
@@ -35,11 +34,11 @@ def unit_vectors(vectors: Tensor) -> Tensor:
     Returns:
         ``(..., D)``; a row shorter than 1e-8 stays shorter than 1, a zero row zero.
 
-    >>> import torch
     >>> unit_vectors(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6..., 0.8...], [0.0, 0.0]]
     """
     if vectors.numel() == 0:
         return vectors
     scale = vectors.detach().abs().amax(dim=-1, keepdim=True).clamp_min(1.0)
-    return normalize(vectors / scale, dim=-1, eps=EPS)
+    scaled = vectors / scale
+    return scaled / torch.linalg.vector_norm(scaled, dim=-1, keepdim=True).clamp_min(EPS)

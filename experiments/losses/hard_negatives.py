@@ -41,12 +41,21 @@ class MixPlan:
     def mix(self, inputs: Tensor) -> Tensor:
         """The synthetic negatives ``(M, ...)`` of a batch of inputs ``(B, ...)``."""
         device, shape = inputs.device, (-1,) + (1,) * (inputs.ndim - 1)
-        lam = torch.as_tensor(self.lam, dtype=inputs.dtype, device=device).reshape(shape)
-        mu = torch.as_tensor(self.mu, dtype=inputs.dtype, device=device).reshape(shape)
-        positive, negative, other = (
-            torch.as_tensor(index, device=device) for index in (self.positive, self.negative, self.other)
-        )
-        return lam * inputs[positive] + (1 - lam) * (mu * inputs[negative] + (1 - mu) * inputs[other])
+
+        def share(values: NDArray[np.float64]) -> Tensor:
+            return torch.as_tensor(values, dtype=inputs.dtype, device=device).reshape(shape)
+
+        def rows(positions: NDArray[np.int64]) -> Tensor:
+            return inputs.index_select(0, torch.as_tensor(positions, device=device))
+
+        lam, negatives = share(self.lam), rows(self.negative)
+        twofold = np.flatnonzero(self.mu != 1)  # elsewhere the negative part is the first negative alone
+        if twofold.size:
+            mu = share(self.mu[twofold])
+            both = mu * rows(self.negative[twofold]) + (1 - mu) * rows(self.other[twofold])
+            negatives[torch.as_tensor(twofold, device=device)] = both
+        # In place: for images these tensors are what a step moves most.
+        return rows(self.positive).mul_(lam).add_(negatives.mul_(1 - lam))
 
 
 def allocate(class_counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
@@ -98,15 +107,23 @@ def plan_hard_negatives(
         UsageError: an unknown coefficient.
     """
     check_option("coefficient", coefficient, get_args(Coefficient))
-    classes, counts = np.unique(labels, return_counts=True)
+    counts = np.bincount(labels)
+    classes = np.flatnonzero(counts)
     if classes.size < 2:
         return None
+    counts = counts[classes]
+    needs = allocate(counts, len(labels))
+    confidence, outside = probs.T[classes], labels != classes[:, None]  # (C, B)
+    # A row of each: the class's own samples by rising confidence, the others by falling confidence.
+    own, others = np.lexsort((confidence, outside)), np.lexsort((-confidence, ~outside))
+    confident, plausible = (((confidence >= odds / probs.shape[1]) & outside).sum(axis=1).tolist() for odds in (2, 1))
     lam = float(rng.beta(rho, rho))
     parts = [
-        _plan_class(int(k), int(need), probs, labels, lam, rho, rng)
-        for k, need in zip(classes, allocate(counts, len(labels)), strict=True)
+        _plan_class(own[c, :n], others[c, : len(labels) - n], need, confident[c], plausible[c], lam, rho, rng)
+        for c, (n, need) in enumerate(zip(counts.tolist(), needs.tolist(), strict=True))
     ]
-    plan = MixPlan(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    plan = MixPlan(*columns, labels=np.repeat(classes, needs))
     if coefficient == "batch":
         return plan
     # mu stays 1 where a negative is not mixed with another one.
@@ -115,45 +132,33 @@ def plan_hard_negatives(
 
 
 def _plan_class(
-    k: int,
+    positives: NDArray[np.int64],
+    negatives: NDArray[np.int64],
     need: int,
-    probs: NDArray[np.floating],
-    labels: NDArray[np.int64],
+    confident: int,
+    plausible: int,
     lam: float,
     rho: float,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64] | NDArray[np.float64], ...]:
-    inside, outside = np.flatnonzero(labels == k), np.flatnonzero(labels != k)
-    positives = inside[np.argsort(probs[inside, k], kind="stable")]
-    negatives = outside[np.argsort(-probs[outside, k], kind="stable")]
-    confident = int((probs[outside, k] >= 2 / probs.shape[1]).sum())
-    plausible = int((probs[outside, k] >= 1 / probs.shape[1]).sum())
+    """Positive, negative, other, lam and mu of one class's mixes: cross products, as many rounds as are needed."""
     single = positives.size == 1
     if single:
-        used, diverse = _negatives_for_single(need, negatives.size, confident, plausible), False
+        size, used, diverse = 1, _negatives_for_single(need, negatives.size, confident, plausible), False
     else:
         size, used, diverse = _sizes_for_several(need, positives.size, negatives.size, confident, plausible)
-        positives = positives[:size]
-    negatives = negatives[:used]
-    columns = []
-    for turn in range(ceil(need / (positives.size * used))):
-        share = float(rng.beta(rho, rho)) if single and turn else lam
-        first = second = negatives
-        mu = 1.0
-        if diverse and turn:
-            mu, first, second = float(rng.beta(rho, rho)), rng.permutation(negatives), rng.permutation(negatives)
-        pairs = positives.size * used
-        columns.append(
-            (
-                np.repeat(positives, used),
-                np.tile(first, positives.size),
-                np.tile(second, positives.size),
-                np.full(pairs, share),
-                np.full(pairs, mu),
-                np.full(pairs, k, dtype=np.int64),
-            )
-        )
-    return tuple(np.concatenate(column)[:need] for column in zip(*columns, strict=True))
+    place, negatives, pairs = np.arange(need), negatives[:used], size * used
+    positive, negative = positives[place // used % size], negatives[place % used]
+    other, shares, mu = negative.copy(), np.full(need, lam), np.ones(need)
+    for start in range(pairs, need, pairs):  # rounds after the first
+        turn = slice(start, start + pairs)
+        if single:
+            shares[turn] = rng.beta(rho, rho)
+        if diverse:
+            mu[turn] = rng.beta(rho, rho)
+            negative[turn] = rng.permutation(negatives)[place[turn] % used]
+            other[turn] = rng.permutation(negatives)[place[turn] % used]
+    return positive, negative, other, shares, mu
 
 
 def _negatives_for_single(need: int, available: int, confident: int, plausible: int) -> int:

@@ -31,6 +31,7 @@ from experiments.losses.pairs import (
     check_temperature,
     contrast_pairs,
     masked_logsumexp,
+    number_of_classes,
     reduce_anchors,
     softplus,
 )
@@ -103,7 +104,11 @@ def _ratio(pairs: Pairs, tau: float, dissimilarity: Dissimilarity, aggregate: Ag
     """``P_i / N_i`` in the released order of operations; P_i where there is no negative."""
 
     def total(cosine: Tensor, mask: Tensor) -> Tensor:
-        far = ((1 - cosine) / tau).exp() if dissimilarity == "exp" else (1 - cosine).clamp_min(0.0)
+        far = (
+            ((1 - cosine) / tau if tau != 1 else 1 - cosine).exp()
+            if dissimilarity == "exp"
+            else (1 - cosine).clamp_min(0.0)
+        )
         summed = (far * mask.to(far.dtype)).sum(dim=1)
         return summed if aggregate == "sum" else summed / mask.sum(dim=1).clamp_min(1)
 
@@ -189,16 +194,19 @@ def align_prototypes(prototypes: Tensor, classes: Tensor, *, tau: float = 1.0) -
     """
     check_temperature(tau)
     domains_of_class = (classes[:, None] == classes[None, :]).sum(dim=1)
-    shared = domains_of_class > 1
-    if not bool(shared.any()):
+    shared = torch.nonzero(domains_of_class > 1).squeeze(1)
+    if len(shared) == 0:
         return (prototypes * 0).sum()
-    prototypes, classes, m = prototypes[shared], classes[shared], domains_of_class[shared]
+    if len(shared) < len(classes):
+        prototypes, classes, domains_of_class = (
+            values.index_select(0, shared) for values in (prototypes, classes, domains_of_class)
+        )
     itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
     similarity = (cosine_matrix(prototypes, prototypes) / tau).masked_fill(itself, -torch.inf)
     other_class = classes[:, None] != classes[None, :]
     agreement = torch.logsumexp(similarity.masked_fill(other_class, -torch.inf), dim=1)
     per_cell = torch.logsumexp(similarity, dim=1) - agreement
-    return (per_cell / m).sum() / torch.unique(classes).numel()
+    return (per_cell / domains_of_class).sum() / number_of_classes(classes)
 
 
 def reweighted_cross_entropy(logits: Tensor, labels: Tensor, domains: Tensor, weights: Tensor) -> Tensor:
@@ -227,4 +235,4 @@ def reweighted_cross_entropy(logits: Tensor, labels: Tensor, domains: Tensor, we
     same = labels[:, None] == labels[None, :]
     hardness = torch.softmax(losses.detach()[None, :].masked_fill(~same, -torch.inf), dim=1).diagonal()
     weight = weights.to(logits)[domains, labels]
-    return (weight * hardness * losses).sum().div(torch.unique(labels).numel()).clamp_max(torch.finfo(logits.dtype).max)
+    return (weight * hardness * losses).sum().div(number_of_classes(labels)).clamp_max(torch.finfo(logits.dtype).max)

@@ -56,7 +56,7 @@ def contrast_pairs(
         raise UsageError("Expected the class each negative was made for; give negative_labels beside negatives.")
     cosine = cosine_matrix(vectors, vectors)
     same = labels[:, None] == labels[None, :]
-    positive = same if include_anchor else same & ~_diagonal(same)
+    positive = same if include_anchor else same.clone().fill_diagonal_(False)
     if negatives is None:
         return Pairs(cosine, positive, cosine, ~same)
     made_cosine = cosine_matrix(vectors, negatives)
@@ -64,10 +64,6 @@ def contrast_pairs(
     if batch_negatives:
         made_cosine, made_for = torch.cat([cosine, made_cosine], dim=1), torch.cat([~same, made_for], dim=1)
     return Pairs(cosine, positive, made_cosine, made_for)
-
-
-def _diagonal(square: Tensor) -> Tensor:
-    return torch.eye(len(square), dtype=torch.bool, device=square.device)
 
 
 def masked_logsumexp(values: Tensor, mask: Tensor) -> Tensor:
@@ -126,7 +122,16 @@ def reduce_anchors(per_anchor: Tensor, labels: Tensor, counted: Tensor, reductio
     if reduction == "sample":
         return losses.sum() / counted.sum().clamp_min(1)
     sizes = ((labels[:, None] == labels[None, :]) & counted[None, :]).sum(dim=1).clamp_min(1)
-    return (losses / sizes).sum() / max(torch.unique(labels[counted]).numel(), 1)
+    return (losses / sizes).sum() / number_of_classes(labels[counted]).clamp_min(1)
+
+
+def number_of_classes(labels: Tensor) -> Tensor:
+    """How many different classes there are among whole numbers from 0; a scalar on their device.
+
+    >>> int(number_of_classes(torch.tensor([3, 0, 3])))
+    2
+    """
+    return torch.bincount(labels).count_nonzero()
 
 
 def check_option(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -31,11 +31,14 @@ def cell_means(vectors: Tensor, labels: Tensor, domains: Tensor) -> CellMeans:
     >>> cell_means(torch.tensor([[1.0], [0.5], [0.0]]), torch.tensor([0, 0, 1]), torch.tensor([0, 0, 0])).means.tolist()
     [[0.75], [0.0]]
     """
-    cells, cell = torch.unique(torch.stack([labels, domains.to(labels.dtype)]), dim=1, return_inverse=True)
+    domains = domains.to(labels.dtype)
+    span = torch.bincount(domains).numel()  # one more than the largest domain
+    code = labels * span + domains
+    cells = torch.nonzero(torch.bincount(code)).squeeze(1)
     largest = 0.99 * torch.finfo(vectors.dtype).max  # a mean of the largest numbers must not round beyond them
-    member = (torch.arange(cells.shape[1], device=cell.device)[:, None] == cell[None, :]).to(vectors.dtype)
+    member = (cells[:, None] == code[None, :]).to(vectors.dtype)
     means = (member / member.sum(dim=1, keepdim=True)) @ vectors.clamp(-largest, largest)
-    return CellMeans(means, cells[0], cells[1])
+    return CellMeans(means, cells // span, cells % span)
 
 
 def moving_prototypes(memory: Tensor, batch: CellMeans, *, momentum: float) -> Tensor:

@@ -3,11 +3,14 @@
 from torch import nn
 
 from experiments.config import BACKBONES, TIMM
+from experiments.models.image_backbone import ImageBackbone
 from experiments.models.small_cnn import SmallCNN
 from geometry.errors import UsageError
 
 
-def build_backbone(name: str, *, weights: str = "none", num_inputs: int | None = None) -> tuple[nn.Module, int]:
+def build_backbone(
+    name: str, *, weights: str = "none", num_inputs: int | None = None
+) -> tuple[ImageBackbone | nn.Identity, int]:
     """A backbone and its number of features.
 
     Args:
@@ -32,7 +35,7 @@ def build_backbone(name: str, *, weights: str = "none", num_inputs: int | None =
     raise UsageError(f"Unknown backbone {name!r}; known: {', '.join(BACKBONES)}, timm:NAME.")
 
 
-def _pretrained(name: str, weights: str) -> nn.Module:
+def _pretrained(name: str, weights: str) -> ImageBackbone:
     if name.startswith(TIMM):
         from experiments.models.timm_backbone import TimmBackbone
 

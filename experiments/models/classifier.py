@@ -8,9 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from experiments.models.backbones import build_backbone
-
-# Pixel statistics backbones expect for inputs in [0, 1], unless one says otherwise.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from experiments.models.image_backbone import ImageBackbone
 
 
 class Classifier(nn.Module):
@@ -19,7 +17,7 @@ class Classifier(nn.Module):
     ``features(x)`` is exactly what the linear head reads, so boundary distances in feature space are exact.
 
     Args:
-        backbone: inputs to ``(N, num_features)``.
+        backbone: inputs to ``(N, num_features)``; an :class:`ImageBackbone` where inputs are images.
         num_features: D.
         num_classes: K.
         images: whether inputs are images, to be normalised.
@@ -29,7 +27,7 @@ class Classifier(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: ImageBackbone | nn.Identity,
         num_features: int,
         num_classes: int,
         *,
@@ -44,9 +42,9 @@ class Classifier(nn.Module):
         self.images = images
         self.train_backbone = train_backbone
         backbone.requires_grad_(train_backbone)
-        for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
-            values = getattr(backbone, f"pixel_{name}", default)
-            self.register_buffer(name, torch.tensor(values).reshape(1, 3, 1, 1), persistent=False)
+        if images:
+            self.register_buffer("mean", torch.tensor(backbone.pixel_mean).reshape(1, 3, 1, 1), persistent=False)
+            self.register_buffer("std", torch.tensor(backbone.pixel_std).reshape(1, 3, 1, 1), persistent=False)
 
     def features(self, inputs: Tensor) -> Tensor:
         """``(N, ...)`` inputs (images in [0, 1], or feature vectors) to ``(N, D)`` features."""

@@ -2,11 +2,12 @@
 
 from typing import Self
 
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from experiments.models.image_backbone import ImageBackbone
 
-class FrozenNorm(nn.Module):
+
+class FrozenNorm(ImageBackbone):
     """A backbone whose BatchNorm stays in evaluation mode while training (DomainBed's protocol).
 
     Its statistics are then those of the pretrained weights, and features do not depend on what else is in a batch.

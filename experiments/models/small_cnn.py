@@ -4,8 +4,10 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from experiments.models.image_backbone import ImageBackbone
 
-class SmallCNN(nn.Module):
+
+class SmallCNN(ImageBackbone):
     """Three convolution blocks and global average pooling; 128 features, no BatchNorm (GroupNorm instead).
 
     GroupNorm has no running statistics, so features do not depend on which domains shared a batch.

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from experiments.models.image_backbone import ImageBackbone
 from experiments.models.weights import load_strictly
 from geometry.errors import UsageError
 
 SIDE = 224
 
 
-class VisionTransformer(nn.Module):
+class VisionTransformer(ImageBackbone):
     """ViT-B/16: ``(N, 3, 224, 224)`` to the class token, ``(N, 768)`` (Dosovitskiy et al. 2021).
 
     Args:

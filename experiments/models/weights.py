@@ -1,5 +1,6 @@
 """Pretrained weights from files, read strictly and never unpickled beyond tensors."""
 
+import hashlib
 import lzma
 import pickle
 from collections.abc import Mapping
@@ -32,6 +33,24 @@ def load_strictly(network: nn.Module, path: Path, name: str) -> None:
         text = (str(error).splitlines()[1:2] or [str(error)])[0].strip()
         shown = text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + " ..."
         raise DataError(f"The weights in {path} are not those of {name}: {shown}") from error
+
+
+def weights_record(weights: str) -> dict[str, str]:
+    """What tells pretrained weights apart, for manifests: the name given, and the SHA-256 of the file it names.
+
+    Args:
+        weights: a file, ``imagenet`` or ``none`` (which have no file of the user's).
+
+    Raises:
+        DataError: there is no such file.
+    """
+    if weights in ("imagenet", "none"):
+        return {"given": weights}
+    try:
+        with Path(weights).open("rb") as file:
+            return {"given": weights, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    except OSError as error:
+        raise DataError(f"Cannot read the weights at {weights}: {error.strerror}.") from error
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:

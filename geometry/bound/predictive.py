@@ -42,7 +42,8 @@ class Association:
         partial: ``within`` with source risk, model or setting held fixed (on ranks inside each cluster).
         p_domains: two-sided p-value of t over clusters: other clusters, the same models.
         models: permutation of the models: the same splits, other models.
-        p_value: the larger of the two, so that the claim needs both; of the first alone where no model moves it.
+        p_value: the larger of the two, so that the claim needs both; of the first alone where no model moves the term,
+            and then NaN where seeds are clusters.
         p_holm: ``p_value`` after Holm's correction over the terms of the same kind (oracles apart) for this outcome;
             terms that rank the runs alike count once.
         same_as: an earlier term that ranks the runs alike (so that all numbers are its numbers), or empty.
@@ -128,7 +129,7 @@ def predictive(
         raise DataError(f"Expected two runs or more to correlate over, got {len(runs.held_out)}.")
     by_seed = clusters == CLUSTERS[1]
     code = codes([(d, s if by_seed else 0) for d, s in zip(runs.held_out, runs.seed, strict=True)])
-    design = _Design(runs, Clusters(code, resamples, np.random.default_rng([seed, 0]), level), resamples, seed)
+    design = _Design(runs, Clusters(code, resamples, np.random.default_rng([seed, 0]), level), by_seed, resamples, seed)
     found: list[Association] = []
     alike = _alike(runs.terms)
     for outcome, errors in runs.outcomes.items():
@@ -148,6 +149,7 @@ class _Design:
 
     runs: Runs
     clusters: Clusters
+    by_seed: bool
     resamples: int
     seed: int
 
@@ -171,6 +173,8 @@ def _associate(term: Term, outcome: str, errors: Array, design: _Design) -> Asso
         permutations=design.resamples,
         rng=np.random.default_rng([design.seed, 1]),
     )
+    # Seeds of one domain share what its settings do: there a term of the splits alone goes with the error by chance.
+    untested = design.by_seed and models.constant
     pooled, bootstrap = clusters.redrawn(term.values, errors, inside)
     tau = clusters.correlations(term.values, errors, kendall)
     return Association(
@@ -188,7 +192,7 @@ def _associate(term: Term, outcome: str, errors: Array, design: _Design) -> Asso
         partial=_partial(term, errors, design),
         p_domains=p_domains,
         models=models,
-        p_value=joint_p_value(p_domains, models),
+        p_value=float("nan") if untested else joint_p_value(p_domains, models),
         p_holm=float("nan"),
         same_as="",
         n=int(x.size),
@@ -269,5 +273,8 @@ def _caution(count: int, clusters: str, domains: int) -> str:
             "alike in every one can be told from none, and bootstrap intervals over so few clusters are too short."
         )
     if clusters == CLUSTERS[1]:
-        return f"{count} clusters of {domains} held-out domains: this says nothing about other domains."
+        return (
+            f"{count} clusters of {domains} held-out domains: this says nothing about other domains, and tests no term "
+            "that is the same for all models."
+        )
     return f"{count} clusters ({clusters})."

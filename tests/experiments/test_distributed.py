@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from experiments.algorithms import ALGORITHMS, Batch, TrainingSet, build_algorithm
+from experiments.cli.train import run_training
 from experiments.config import DataConfig, OptimConfig, RunConfig
 from experiments.distributed import Ranks, join
 from experiments.models import build_classifier
@@ -66,6 +67,7 @@ def worker(folder):
         {f"{case}: {name}": value for case, found in cases.items() for name, value in found.items()},
         folder / f"rank{ranks.rank}.safetensors",
     )
+    run_training(CONFIG, folder / "spoken" if ranks.first else folder / "nobody writes here")
     for run in ("fresh", "halfway"):
         train(CONFIG, folder / run if ranks.first else folder / "nobody writes here")
 
@@ -89,6 +91,7 @@ def two_ranks(tmp_path_factory):
         timeout=300,
     )
     assert found.returncode == 0, found.stderr
+    (folder / "said").write_text(found.stderr)
     return folder
 
 
@@ -125,6 +128,13 @@ def test_a_run_of_two_ranks_is_the_run_of_one(two_ranks, run):
 def test_only_the_first_rank_writes(two_ranks):
     assert (two_ranks / "fresh" / "done").exists()
     assert not (two_ranks / "nobody writes here").exists()
+
+
+def test_only_the_first_rank_speaks(two_ranks):
+    said = (two_ranks / "said").read_text()
+    assert said.count("steps of ndcl done") == 1
+    assert said.count("source_test") == DOMAINS  # one table of counts
+    assert rows(two_ranks / "spoken") == rows(two_ranks / "fresh")
 
 
 def test_a_run_of_two_ranks_goes_on_in_one_process(two_ranks, tmp_path):

@@ -1,48 +1,63 @@
 """DomainBed checkpoints become artifacts; a pickle that does more than hold weights is refused and never run."""
 
+import os
 import pickle
+import shutil
 from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torchvision.models import resnet18
+from torchvision.models import resnet18, resnet50
 
 from experiments.config import DataConfig
 from experiments.domainbed import data_of, read_checkpoint, to_classifier
+from experiments.models.weights import read_weights
 from geometry.artifact import load
 from geometry.errors import DataError, UsageError
 
+WEIGHTS, PACS = (os.environ.get(f"TAILGEOM_TEST_{name}") for name in ("WEIGHTS", "PACS"))
 DATA = ("--setting", "balanced", "--validation", "2", "--image-size", "32", "--device", "cpu")
 
 
 class Featurizer(nn.Module):
     """DomainBed's networks.ResNet: the names of its parameters are the format."""
 
-    def __init__(self):
+    def __init__(self, network):
         super().__init__()
-        self.network = resnet18()
+        self.network = network
         self.network.fc = nn.Identity()
+        self.dropout = nn.Dropout(0.0)
 
     def forward(self, images):
-        return self.network(images)
+        return self.dropout(self.network(images))
 
 
 class ERM(nn.Module):
     """DomainBed's algorithms.ERM, with its doubled names."""
 
-    def __init__(self, classes):
+    def __init__(self, classes, network):
         super().__init__()
-        self.featurizer = Featurizer()
-        self.classifier = nn.Linear(512, classes)
+        size = network.fc.in_features
+        self.featurizer = Featurizer(network)
+        self.classifier = nn.Linear(size, classes)
         self.network = nn.Sequential(self.featurizer, self.classifier)
+
+
+class NDCL(ERM):
+    """The release's algorithm beside ERM: a counter that it never uses."""
+
+    def __init__(self, classes, network):
+        super().__init__(classes, network)
+        self.register_buffer("update_count", torch.tensor([0]))
 
 
 @pytest.fixture(scope="module")
 def algorithm():
     torch.manual_seed(0)
-    found = ERM(2)
+    found = ERM(2, resnet18())
     for module in found.modules():  # statistics that differ from the defaults, so that forgetting them shows
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
@@ -98,6 +113,56 @@ def test_an_artifact_with_the_checkpoints_own_numbers(tailgeom, algorithm, saved
     assert artifact.logits == pytest.approx(logits.numpy(), abs=1e-4)
     assert artifact.head_weight == pytest.approx(algorithm.classifier.weight.detach().numpy())
     assert tailgeom("measure", out, "--json")[0] == 0
+
+
+@pytest.mark.parametrize("kind", [ERM, NDCL])
+def test_a_resnet50_of_domainbed_and_of_the_release(saved, kind):
+    torch.manual_seed(0)
+    theirs = kind(7, resnet50()).eval()
+    name, ours = to_classifier(read_checkpoint(saved(model_dict=theirs.state_dict(), model_num_classes=7)))
+    assert name == "resnet50"
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = theirs.network((images - ours.mean) / ours.std)
+        torch.testing.assert_close(ours.eval()(images), expected)
+
+
+@pytest.mark.skipif(
+    not (WEIGHTS and PACS), reason="TAILGEOM_TEST_WEIGHTS (a ResNet-50) and TAILGEOM_TEST_PACS (root of PACS) not set"
+)
+def test_real_photographs_through_a_real_resnet50(tailgeom, saved, tmp_path):
+    """The features of the artifact are those of DomainBed's own evaluation, Pillow's resizing included."""
+    from PIL import Image
+    from torchvision.transforms import v2
+
+    for folder in sorted(Path(PACS).glob("PACS/*/*")):
+        few = tmp_path / "few" / folder.relative_to(PACS)
+        few.mkdir(parents=True)
+        for image in sorted(folder.iterdir())[:3]:
+            shutil.copy(image, few)
+    network = resnet50()
+    network.load_state_dict(read_weights(Path(WEIGHTS)))
+    theirs = NDCL(7, network).eval()
+    args = {"dataset": "PACS", "algorithm": "NDCL", "test_envs": [3], "type": "TotalHeavyTail", "seed": 0}
+    path = saved(args=args, model_num_classes=7, model_num_domains=3, model_dict=theirs.state_dict())
+    words = ("--setting", "balanced", "--validation", "1", "--device", "cpu", "--out", tmp_path / "artifact")
+    code, _, err = tailgeom("import-domainbed", path, "--data", tmp_path / "few", *words)
+    assert code == 0, err
+    artifact = load(tmp_path / "artifact")
+    assert artifact.held_out == "sketch"
+    transform = v2.Compose(
+        [
+            v2.Resize((224, 224)),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
+    some = range(0, len(artifact.labels), 7)
+    images = [Image.open(tmp_path / "few" / "PACS" / artifact.sample_ids[i]).convert("RGB") for i in some]
+    with torch.no_grad():
+        features = theirs.featurizer(torch.stack([transform(image) for image in images])).numpy()
+    assert artifact.features[list(some)] == pytest.approx(features, abs=1e-4)
 
 
 def test_either_of_the_doubled_names_will_do(algorithm, saved):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from experiments.runs import RunDirectory
+from experiments.runs import Checkpoint, RunDirectory
 
 WORDS = [
     "train", "--algorithm", "ndcl", "--augment", "crop", "--steps", "60", "--checkpoint-every", "5", "--log-every", "3",
@@ -81,6 +81,23 @@ def test_metrics_of_a_resumed_run_have_no_gap_and_no_repeat(trained):
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "loss" in row] == [2, 4, 6, 8, 10, 12]
     assert [row["step"] for row in rows if "target/accuracy" in row] == [4, 8, 12]
+
+
+def test_metrics_reach_the_disk_before_the_checkpoint_and_not_row_by_row(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def note(descriptor):
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    run = RunDirectory(tmp_path)
+    run.append_metrics({"step": 1, "loss": 0.5})
+    assert synced == []
+    assert run.metrics() == [{"step": 1, "loss": 0.5}]  # another process would read it too
+    run.save_checkpoint(Checkpoint(1, {}, {}, {}))
+    assert synced[0] == (tmp_path / "metrics.jsonl").stat().st_ino
+    assert len(synced) == 4  # and the three files of the checkpoint
 
 
 def test_a_row_cut_short_by_a_kill_is_forgotten(tmp_path):

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from experiments.models import build_classifier
 from experiments.models.resnet import ResNet
-from experiments.models.weights import read_weights
+from experiments.models.weights import read_weights, weights_record
 from geometry.errors import DataError, UsageError
 
 
@@ -183,3 +183,13 @@ def test_without_timm_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UsageError, match=r"tailgeom\[timm\]"):
         build_classifier("timm:tiny", 2, seed=0)
+
+
+def test_weights_are_known_by_their_content(tmp_path):
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"abc")
+    of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, example B.1
+    assert weights_record(str(file)) == {"given": str(file), "sha256": of_abc}
+    assert weights_record("imagenet") == {"given": "imagenet"}
+    with pytest.raises(DataError, match=r"Cannot read the weights at .*none\.pth"):
+        weights_record(str(tmp_path / "none.pth"))
