@@ -129,7 +129,7 @@ class Analysis(ABC):
         for word, (header, rows) in self.more_tables(result).items():
             write_csv(directory / f"{self.name}_{word}.csv", header, rows)
 
-    def draw(self, directory: Path, payload: dict[str, Any]) -> None:
+    def draw(self, directory: Path, payload: dict[str, Any]) -> None:  # noqa: B027 (most analyses have no figure)
         """Write the figures of the result, where it has any."""
 
     def exit_code(self, result: Any) -> int:

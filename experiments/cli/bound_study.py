@@ -1,6 +1,6 @@
 """``tailgeom bound`` over many runs: every run's terms, and which of them predicts generalization."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import run_columns as study
+from experiments import run_records as study
 from experiments.cli.bound import Bound
 from experiments.cli.output import emit_json, print_table, progress_bar, save_result, say
 from experiments.cli.report import result_of
@@ -22,6 +22,7 @@ from geometry.bound.run_table import Runs, Term
 from geometry.errors import DataError
 
 NAME = "bound_study"
+COLUMNS = "bound_columns.json"  # of each run, beside the whole report
 REDRAWS = 1000
 OUTCOMES = {"target error": ERROR, "balanced target error": BALANCED_ERROR}
 LABELS = ("dataset", "setting", "held_out", "algorithm", "model", "seed", "path")
@@ -55,20 +56,19 @@ def run_study(command: Bound) -> int:
     paths = [path for path in (command.artifact, *command.more) if path is not None]
     found = study.find_runs(paths)
     if len(found.runs) < 2:
-        raise DataError(
-            f"Expected two finished runs or more to correlate over, found {len(found.runs)}{_words(found.skipped)}."
-        )
-    settings = partial(made_from, command)
+        left = study.words(found.skipped)
+        raise DataError(f"Expected two finished runs or more to correlate over, found {len(found.runs)}{left}.")
     with progress_bar("bound") as update:
-        records = study.columns_of(
-            found.runs, partial(analyse_runs, command), settings, jobs=_jobs(command.jobs), progress=update
+        records = study.records_of(
+            found.runs,
+            partial(_record, command),
+            partial(made_from, command),
+            file=COLUMNS,
+            jobs=command.jobs,
+            progress=update,
         )
-    skipped = dict(found.skipped)
-    for path, record in records.items():
-        if isinstance(record, str):
-            say(f"{path}: {record}")
-            skipped["could not be analysed"] = skipped.get("could not be analysed", 0) + 1
-    kept = [run for run in found.runs if not isinstance(records[run.path], str)]
+    found = study.complete(found, records, say)
+    kept, skipped = found.runs, found.skipped
     table = [records[run.path] for run in kept]
     runs = make_table(kept, table)
     clusters = CLUSTERS[command.clusters == "seeds"]
@@ -90,19 +90,14 @@ def run_study(command: Bound) -> int:
 
 def made_from(command: Bound, path: Path) -> study.Record:
     """What decides a run's columns."""
-    return dict(plain(study.identity(path) | {"settings": command.settings(), "code": study.code_digest()}))
-
-
-def analyse_runs(command: Bound, paths: Sequence[Path]) -> Iterator[tuple[Path, study.Record | str]]:
-    """The records of the runs on one split, one after the other, each kept as soon as it is made."""
-    for path in paths:
-        yield path, study.attempt(partial(_record, command), path)
+    return dict(
+        plain(study.identity(path) | {"settings": command.settings(), "code": study.code_digest("bound/**/*.py")})
+    )
 
 
 def _record(command: Bound, path: Path) -> study.Record:
     from experiments.composition import artifact_of
 
-    made = made_from(command, path)
     artifact = artifact_of(path)
     mine = {field.name: getattr(command, field.name) for field in fields(Bound) if field.init}
     one = SharedBound(**mine | {"artifact": path, "more": (), "out": None, "json": False, "clusters": "domains"})
@@ -114,13 +109,11 @@ def _record(command: Bound, path: Path) -> study.Record:
         rows = study.table_rows(path / "results", one.name) or []
     columns = term_columns(map(_row, rows), _where(payload["source"]), _where(payload["target"]))
     columns |= sums(columns, _margin_risk(payload))
-    record = {
-        "made_from": made,
+    return {
         "classes": artifact.class_names,
         "source": _where(payload["source"]),
         "columns": {name: list(column) for name, column in columns.items()},
     }
-    return study.keep_record(path, record)
 
 
 def _row(row: dict[str, Any]) -> Row:
@@ -248,7 +241,7 @@ def show(command: Bound, result: Predictive, skipped: dict[str, int]) -> None:
     for sentence in findings(result):
         print(sentence)
     if skipped:
-        print(f"Left out{_words(skipped)}.")
+        print(f"Left out{study.words(skipped)}.")
     print(f"{command.command_line()}; in --json and --out too: Kendall, every domain, partial correlations, bootstrap.")
 
 
@@ -276,13 +269,3 @@ def left_out(result: Predictive) -> list[str]:
     sentences = [f"No correlation, {reason}: {'; '.join(terms)}." for reason, terms in reasons.items()]
     same = [f"{one.term} = {one.same_as}" for one in mine if one.same_as and np.isfinite(one.within.estimate)]
     return [*sentences, *([f"Ranks of runs alike: {'; '.join(same)}."] if same else [])]
-
-
-def _words(skipped: dict[str, int]) -> str:
-    return ": " + ", ".join(f"{count} {reason}" for reason, count in skipped.items()) if skipped else ""
-
-
-def _jobs(jobs: int) -> int:
-    import joblib
-
-    return jobs or int(joblib.cpu_count())

@@ -24,7 +24,9 @@ DATASET_KEYS = (*DATA_KEYS, "features", "settings", "held_out")
 VARIANT_KEYS = ("algorithm", "name", "options", "train", "search")
 MODEL_KEYS = tuple(f.name for f in fields(ModelConfig))
 TRAIN_KEYS = tuple(f.name for f in fields(OptimConfig) if f.name not in ("algorithm", "options"))
-SEARCHED_IN_TRAINING = tuple(name for name in TRAIN_KEYS if name not in ("checkpoint_every", "log_every", "snapshots", "device"))
+SEARCHED_IN_TRAINING = tuple(
+    name for name in TRAIN_KEYS if name not in ("checkpoint_every", "log_every", "snapshots", "device")
+)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
-"""Bound terms of many runs: which runs there are, each one's terms (kept in its directory), all as one table.
+"""What an analysis keeps of many runs: which runs there are, and one record of each in its own directory.
 
-A run's terms are kept twice: whole in ``RUN/results/bound.json``, as ``tailgeom report`` keeps and reads them, and as
-named columns in ``RUN/results/bound_columns.json``, which is found again without opening any features.
+A record is found again, without opening any features, as long as what decides its numbers is the same: the run's
+checkpoint, the settings and the code.
 """
 
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,6 @@ from experiments.table.records import Run, read_records
 from geometry.atomic import plain, read_json, readable_directory, write_json
 from geometry.errors import DataError, TailgeomError
 
-COLUMNS = "bound_columns.json"
 READ_BY_STUDIES_ALONE = ("predictive.py", "run_table.py", "run_clusters.py", "model_permutation.py")
 Record = dict[str, Any]
 Key = Callable[[Path], Record]
@@ -76,28 +75,30 @@ def model_names(runs: Sequence[Run]) -> tuple[str, ...]:
     return tuple(f"{r.place.algorithm}, {options[r.place.algorithm].index(r.hyperparameters) + 1}" for r in runs)
 
 
-def columns_of(
+def records_of(
     runs: Sequence[Run],
-    analyse: Callable[[Sequence[Path]], Iterator[tuple[Path, Record | str]]],
+    make: Callable[[Path], Record],
     made_from: Key,
     *,
+    file: str,
     jobs: int,
     progress: Callable[[int, int, str], None],
 ) -> dict[Path, Record | str]:
-    """Every run's columns, or the sentence that says why it has none.
+    """Every run's record, or the sentence that says why it has none.
 
     Args:
         runs: the runs.
-        analyse: makes the records of the runs on one split, one after the other.
+        make: makes the record of a run; called for the runs on one split one after the other.
         made_from: what decides a run's numbers; a kept record with the same is used again.
-        jobs: processes; -1 is one a core.
+        file: name that records are kept under, in ``RUN/results``.
+        jobs: processes; 0 is one a core.
         progress: told the runs done, all of them, and what is going on.
     """
     import joblib
 
     found: dict[Path, Record | str] = {}
     for run in runs:
-        kept = kept_record(run.path, made_from(run.path))
+        kept = kept_record(run.path / "results" / file, made_from(run.path))
         if kept is not None:
             found[run.path] = kept
     groups: dict[str, list[Path]] = {}
@@ -107,7 +108,8 @@ def columns_of(
     progress(len(found), len(runs), f"{len(found)} known")
     if not groups:
         return found
-    work = (joblib.delayed(_listed)(analyse, group) for group in groups.values())
+    work = (joblib.delayed(_made)(make, made_from, file, group) for group in groups.values())
+    jobs = jobs or int(joblib.cpu_count())
     with joblib.parallel_config(backend="loky", n_jobs=min(jobs, len(groups)), inner_max_num_threads=1):
         for done in joblib.Parallel(return_as="generator_unordered", batch_size=1)(work):
             found |= dict(done)
@@ -115,28 +117,56 @@ def columns_of(
     return found
 
 
-def _listed(
-    analyse: Callable[[Sequence[Path]], Iterator[tuple[Path, Record | str]]], group: Sequence[Path]
+def _made(
+    make: Callable[[Path], Record], made_from: Key, file: str, group: Sequence[Path]
 ) -> list[tuple[Path, Record | str]]:
+    """The records of the runs on one split, each kept as soon as it is made."""
     import torch
 
     torch.set_num_threads(1)
-    return list(analyse(group))
+    found: list[tuple[Path, Record | str]] = []
+    for path in group:
+        try:
+            record = dict(plain({"made_from": made_from(path), **make(path)}))
+            write_json(path / "results" / file, record)
+        except (TailgeomError, OSError) as error:
+            found.append((path, " ".join(str(error).split())))
+        else:
+            found.append((path, record))
+    return found
 
 
-def kept_record(path: Path, made_from: Record) -> Record | None:
-    """The record kept in a run's directory, while what it was made from is the same."""
+def kept_record(file: Path, made_from: Record) -> Record | None:
+    """The record kept in a file, while what it was made from is the same."""
     try:
-        kept = read_json(path / "results" / COLUMNS)
+        kept = read_json(file)
     except DataError:
         return None
     return kept if isinstance(kept, dict) and kept.get("made_from") == made_from else None
 
 
-def keep_record(path: Path, record: Record) -> Record:
-    """Keep a record, and give it back as it will be read."""
-    write_json(path / "results" / COLUMNS, record)
-    return dict(plain(record))
+def complete(found: Found, records: Mapping[Path, Record | str], say: Callable[[str], None]) -> Found:
+    """The runs that have a record; those without are told one by one and counted.
+
+    Args:
+        found: the runs.
+        records: by path; the sentence of its error for a run without.
+        say: told every such sentence.
+    """
+    broken = {path: record for path, record in records.items() if isinstance(record, str)}
+    for path, sentence in broken.items():
+        say(f"{path}: {sentence}")
+    skipped = found.skipped | ({"could not be analysed": len(broken)} if broken else {})
+    return Found(tuple(run for run in found.runs if run.path not in broken), skipped)
+
+
+def words(skipped: Mapping[str, int]) -> str:
+    """What was left out, in words.
+
+    >>> words({"failed": 2, "not finished": 1})
+    ': 2 failed, 1 not finished'
+    """
+    return ": " + ", ".join(f"{count} {reason}" for reason, count in skipped.items()) if skipped else ""
 
 
 def identity(path: Path) -> Record:
@@ -153,17 +183,21 @@ def identity(path: Path) -> Record:
 
 
 @cache
-def code_digest() -> str:
-    """A digest of the code that decides the numbers, so that they outlive no correction, but a commit elsewhere."""
+def code_digest(*files: str) -> str:
+    """A digest of the code that decides the numbers, so that they outlive no correction, but a commit elsewhere.
+
+    Args:
+        *files: patterns of the modules that do, inside ``geometry``.
+    """
     import scipy
     import sklearn
 
     import geometry
 
     root = Path(geometry.__file__).parent
-    names = ("artifact.py", "intervals.py", "shots.py", "bound/**/*.py")
-    files = [file for name in names for file in sorted(root.glob(name)) if file.name not in READ_BY_STUDIES_ALONE]
-    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    names = ("artifact.py", "intervals.py", "shots.py", *files)
+    modules = [file for name in names for file in sorted(root.glob(name)) if file.name not in READ_BY_STUDIES_ALONE]
+    text = "".join(file.read_text(encoding="utf-8") for file in modules)
     return hashlib.sha256(f"{np.__version__} {scipy.__version__} {sklearn.__version__} {text}".encode()).hexdigest()
 
 
@@ -189,14 +223,6 @@ def table_rows(directory: Path, name: str) -> list[dict[str, Any]] | None:
         return None
     with table.open(encoding="utf-8", newline="") as text:
         return [dict(row) for row in csv.DictReader(text)]
-
-
-def attempt(make: Callable[[Path], Record], path: Path) -> Record | str:
-    """A run's record, or the sentence of the error that it met."""
-    try:
-        return make(path)
-    except (TailgeomError, OSError) as error:
-        return " ".join(str(error).split())
 
 
 def number(value: Any) -> float:
