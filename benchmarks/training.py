@@ -208,7 +208,7 @@ def main() -> None:
                 "ImageFolder",
                 "ours / theirs",
                 "ours / no cache",
-            ),  # fmt: skip
+            ),
             data_rows(root),
         )
         show("Heads on 2,048 features, 96 samples a step", ("classes", "algorithm", "steps / s"), head_rows())

@@ -1,6 +1,8 @@
 """Class vectors for the check of the simplex: means with domains of equal weight, and what of them is noise."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,12 @@ from geometry.checks.class_margins import class_weights_of_cells
 from geometry.collapse.angles import nc2
 from geometry.collapse.domains import cell_features
 from geometry.collapse.resampling import multiplicities
+from geometry.intervals import Interval
 
 Array = NDArray[np.float64]
+
+EXACT = "exact, one run: rows are parameters, not samples; other seeds would give an interval"
+LEAST_RESAMPLES = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +33,7 @@ class ClassVectors:
         samples: behind the vectors; 0 for rows of a head.
         dimension: D.
         single_cells: cells of one sample, left out.
+        freedom: fewest degrees of freedom of a class, samples less cells; 0 for rows of a head.
     """
 
     classes: NDArray[np.intp]
@@ -37,6 +44,7 @@ class ClassVectors:
     samples: int
     dimension: int
     single_cells: int
+    freedom: int = 0
 
 
 def head_rows(weight: NDArray[np.floating], classes: NDArray[np.intp]) -> ClassVectors:
@@ -115,6 +123,7 @@ def balanced_means(
         drawn.append(cosines(_gram(weights, means))[:, pairs[0], pairs[1]])
     gram = _gram(weights, middle)
     samples = int(np.isin(labels[index], present).sum())
+    spare = np.bincount(cells // shape[0], weights=data.counts[cells] - 1, minlength=shape[1])
     return ClassVectors(
         present,
         cosines(gram),
@@ -124,7 +133,49 @@ def balanced_means(
         samples,
         values.shape[1],
         single,
+        int(spare[present].min()),
     )
+
+
+def pair_interval(
+    vectors: ClassVectors,
+    pairs: NDArray[np.bool_],
+    measure: Callable[[Array], Any],
+    *,
+    level: float,
+    span: tuple[float, float],
+) -> Interval:
+    """A mean over chosen pairs, with an interval that holds with and without the bootstrap's estimate of its bias.
+
+    ``[min(x, x - b) - t s, max(x, x - b) + t s]``, x the estimate, b and s bias and standard deviation of the draws, t
+    Student's quantile on the fewest degrees of freedom of a class. A mean of absolute deviations has kinks where a
+    cosine meets the simplex's: there the bootstrap overstates the bias of some pairs and understates the scatter, and
+    reflected intervals of small cells miss twice as often as they should (measured, ours).
+
+    Args:
+        vectors: the vectors; the rows of a head have an exact value.
+        pairs: ``(P (P-1) / 2,)`` mask of the pairs.
+        measure: ``(..., p)`` cosines to ``(...)``.
+        level: nominal coverage.
+        span: range of the measure.
+    """
+    from scipy.special import stdtrit  # scipy.stats would take a second to import
+
+    estimate = float(measure(vectors.cosines[np.triu_indices(vectors.classes.size, 1)][pairs]))
+    if not vectors.samples:
+        return Interval(estimate, estimate, estimate, level, int(vectors.classes.size), EXACT)
+    drawn = measure(vectors.draws[:, pairs])
+    drawn = drawn[np.isfinite(drawn)]
+    if drawn.size < LEAST_RESAMPLES or not np.isfinite(estimate):
+        nan = float("nan")
+        return Interval(estimate, nan, nan, level, vectors.samples, "no interval: too few defined resamples")
+    bias = float(drawn.mean() - estimate)
+    half = float(stdtrit(vectors.freedom, 0.5 + level / 2.0) * drawn.std(ddof=1))
+    low, high = np.clip([min(estimate, estimate - bias) - half, max(estimate, estimate - bias) + half], *span)
+    method = (
+        f"bootstrap of cells, {drawn.size} resamples, t with {vectors.freedom} degrees of freedom, bias {bias:+.2g}"
+    )
+    return Interval(estimate, float(low), float(high), level, vectors.samples, method)
 
 
 def _gram(weights: Array, means: Array) -> Array:

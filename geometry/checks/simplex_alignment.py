@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geometry.alignment import gram_error
 from geometry.artifact import Artifact
-from geometry.checks.balanced_means import ClassVectors, balanced_means, head_rows
+from geometry.checks.balanced_means import ClassVectors, balanced_means, head_rows, pair_interval
 from geometry.checks.gradient_records import minority_groups
 from geometry.checks.sample_parts import TRAIN, sample_parts
 from geometry.checks.verdict import Claim, Outcome, Verdict, undecided, verdict
@@ -18,7 +18,7 @@ from geometry.collapse.duality import nc3
 from geometry.collapse.moments import class_statistics
 from geometry.collapse.pairs import mean_defined
 from geometry.collapse.variability import nc1
-from geometry.intervals import Interval, reflected_interval, undefined
+from geometry.intervals import Interval, undefined
 from geometry.shots import GROUPS
 
 Array = NDArray[np.float64]
@@ -28,7 +28,6 @@ FEWEST_CLASSES = 3  # two centred vectors are opposed whatever they are
 SMALLEST_CLASS = 5
 MOST_NOISE = 0.2
 OBJECTS = {"class means": "features", "prediction prototypes": "predictions", "classifier rows": "head"}
-EXACT = "exact, one run: rows are parameters, not samples; other seeds would give an interval"
 
 
 def claim_about(subject: str) -> Claim:
@@ -205,27 +204,11 @@ def _measure(part: Artifact, of: str, seed: int, resamples: int, level: float) -
         return "no direction of a centred vector is defined"
     everything = np.ones(cosine.size, dtype=bool)
     measure = _deviation(vectors.classes.size)
-    return _Measured(vectors, stats, _interval(measure, cosine, everything, vectors, level, (0.0, np.inf)))
+    return _Measured(vectors, stats, pair_interval(vectors, everything, measure, level=level, span=(0.0, 2.0)))
 
 
 def _deviation(classes: int) -> Callable[[Array], Any]:
     return lambda cosine: mean_defined(np.abs(cosine + 1.0 / (classes - 1)))
-
-
-def _interval(
-    measure: Callable[[Array], Any],
-    cosine: Array,
-    mask: NDArray[np.bool_],
-    vectors: ClassVectors,
-    level: float,
-    span: tuple[float, float],
-) -> Interval:
-    """A mean over chosen pairs with its reflected interval; exact for the rows of a head."""
-    estimate = float(measure(cosine[mask]))
-    if not vectors.samples:
-        return Interval(estimate, estimate, estimate, level, int(vectors.classes.size), EXACT)
-    drawn = measure(vectors.draws[:, mask])
-    return reflected_interval(estimate, drawn, n=vectors.samples, level=level, low=span[0], high=span[1])
 
 
 def _groups(artifact: Artifact) -> tuple[tuple[str, ...], str]:
@@ -242,7 +225,7 @@ def _groups(artifact: Artifact) -> tuple[tuple[str, ...], str]:
 
 def _blocks(vectors: ClassVectors, groups: tuple[str, ...], level: float) -> dict[str, Block]:
     first, second = np.triu_indices(len(groups), 1)
-    cosine, names = vectors.cosines[first, second], np.asarray(groups)
+    names = np.asarray(groups)
     order = (*GROUPS, "all")
     blocks = {}
     for n, a in enumerate(order):
@@ -251,8 +234,8 @@ def _blocks(vectors: ClassVectors, groups: tuple[str, ...], level: float) -> dic
             if mask.any():
                 blocks[f"{a}-{b}"] = Block(
                     int(mask.sum()),
-                    _interval(mean_defined, cosine, mask, vectors, level, (-1.0, 1.0)),
-                    _interval(_deviation(len(groups)), cosine, mask, vectors, level, (0.0, np.inf)),
+                    pair_interval(vectors, mask, mean_defined, level=level, span=(-1.0, 1.0)),
+                    pair_interval(vectors, mask, _deviation(len(groups)), level=level, span=(0.0, 2.0)),
                 )
     return blocks
 

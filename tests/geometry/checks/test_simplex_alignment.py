@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from geometry.artifact import Artifact
-from geometry.checks.balanced_means import balanced_means
+from geometry.checks.balanced_means import ClassVectors, balanced_means, pair_interval
 from geometry.checks.class_margins import class_weights_of_cells
 from geometry.checks.simplex_alignment import SMALLEST_CLASS, simplex_alignment
 from geometry.frames import simplex_etf
@@ -202,3 +202,15 @@ def test_decisions_at_the_threshold_are_rare(null):
         artifact = replace(entry.make(np.random.default_rng([7, draw])), held_out=None)  # one part, for speed
         wrong += check(artifact, draw, resamples=60)[entry.subjects[0]].verdict != "undecided"
     assert wrong <= 9  # P(X > 9) < 0.001 for a rate of 6% of 50
+
+
+def test_the_interval_spans_the_estimate_with_and_without_bias():
+    draws = np.column_stack([np.linspace(0.1, 0.3, 41), np.zeros(41), np.zeros(41)])
+    cosines = np.array([[1, 0.15, 0], [0.15, 1, 0], [0, 0, 1.0]])
+    vectors = ClassVectors(np.arange(3), cosines, draws, np.zeros(3), 0.0, 60, 3, 0, freedom=10)
+    first = np.array([True, False, False])
+    found = pair_interval(vectors, first, lambda c: c.mean(axis=-1), level=0.95, span=(-1.0, 1.0))
+    half = 2.228139 * draws[:, 0].std(ddof=1)  # t quantile, 10 df
+    assert (found.low, found.high) == pytest.approx((0.10 - half, 0.15 + half))  # bias 0.05
+    few = replace(vectors, draws=draws[:19])
+    assert np.isnan(pair_interval(few, first, lambda c: c.mean(axis=-1), level=0.95, span=(-1.0, 1.0)).low)
