@@ -60,7 +60,8 @@ def test_examples_run(tailgeom, trained, tmp_path, monkeypatch, line):
 
     from geometry.artifact import load
 
-    shutil.copytree(trained, tmp_path / "runs" / "demo" / "ndcl")
+    for name in ("ndcl", "erm"):  # two runs of one model will do
+        shutil.copytree(trained, tmp_path / "runs" / "demo" / name)
     artifact = load(trained / "artifact")
     np.savez(tmp_path / "my_features.npz", features=artifact.features, labels=artifact.labels)
     monkeypatch.chdir(tmp_path)
