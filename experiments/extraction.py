@@ -13,6 +13,7 @@ from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig, 
 from experiments.devices import pick_device
 from experiments.evaluation import predict
 from experiments.models import Classifier, build_classifier
+from experiments.models.weights import weights_record
 from experiments.probes.context import Context, Progress
 from experiments.probes.registry import record, require_probes
 from experiments.provenance import provenance
@@ -101,7 +102,7 @@ def extract_frozen(
     task = open_whole(data) if whole else open_task(config)
     where = pick_device(device)
     classifier = build_classifier(model.backbone, len(task.classes), seed=data.seed, weights=model.weights).to(where)
-    made_by = {"frozen": config.to_dict(), **provenance()}
+    made_by = {"frozen": config.to_dict(), "weights": weights_record(model.weights), **provenance()}
     return collect(classifier, task, where, made_by, progress, with_head=False)
 
 

@@ -26,6 +26,7 @@ from experiments.distributed import Ranks, join
 from experiments.divergence import DivergedError, broken_weights, finite_values
 from experiments.evaluation import accuracies, predict
 from experiments.models import build_classifier
+from experiments.models.weights import weights_record
 from experiments.optimizers import build_optimizer, learning_rate, set_learning_rate
 from experiments.provenance import provenance
 from experiments.runs import Checkpoint, RunDirectory
@@ -170,6 +171,7 @@ def manifest(config: RunConfig, task: Task, run: RunDirectory, seconds: float) -
         "seeds": {"all": config.data.seed},
         "config": resolved(config),
         "data": task.describe(),
+        "weights": weights_record(config.model.weights) if task.inputs.images else None,
         **provenance(),
     }
 
@@ -282,7 +284,7 @@ class _Trainer:
             self.run_directory.sweep()
             (self.run_directory.path / "diverged.json").unlink(missing_ok=True)
         checkpoint = self.ranks.share(self.run_directory.load_checkpoint() if self.ranks.first else None)
-        if checkpoint is not None:
+        if checkpoint is not None and self.ranks.first:  # the other ranks may not see its directory
             require_same_origin(self.task, checkpoint, self.run_directory)
         if self.ranks.first:
             self.run_directory.rewind_metrics(checkpoint.step if checkpoint else 0)
