@@ -1,5 +1,6 @@
 """``tailgeom check`` over many runs: every run's verdicts, and the claims that are about algorithms."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -161,9 +162,9 @@ def show(command: Check, payload: Mapping[str, Any], across: Sequence[Any]) -> N
     rows = [[row[name] for name in columns] for row in payload["single_runs"]]
     if rows:
         print_table("claims about single models: runs by verdict", columns, rows)
-    for verdict in across:
-        if not could_run(verdict):
-            print(f"not run: {verdict.check}: {verdict.note}")
+    left = Counter((v.check, v.note.split(";")[0]) for v in across if not could_run(v))
+    for (check, reason), count in left.items():
+        print(f"not run: {check}{f' ({count} comparisons)' if count > 1 else ''}: {reason}")
     if payload["skipped"]:
         print(f"Left out{run_records.words(payload['skipped'])}.")
     print(f"{command.command_line()}; rules, notes and every number with --json or --out.")

@@ -75,7 +75,7 @@ class Gain:
     def note(self) -> str:
         """The p-value and what carries it."""
         if self.pairs < 2:
-            return f"{self.pairs} pairs of runs on the same split and seed"
+            return f"{self.pairs} pairs of runs on the same split and seed with a value (no few-shot class, no value)"
         parts = [f"p {self.test.p_value:.2g}, after Holm {self.p_holm:.2g}", f"{self.pairs} pairs"]
         parts.append(f"{self.domains} held-out domain{'s' if self.domains != 1 else ''}: nothing is said about others")
         return "; ".join(parts)

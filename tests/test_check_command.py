@@ -1,0 +1,72 @@
+"""``tailgeom check``: what could not be run is told, a required check decides, several runs are paired."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+NEEDS_SEVERAL = "minority_gain"
+
+
+@pytest.fixture
+def two(trained, tmp_path):
+    """The same run twice: paired, and without any difference."""
+    for name in ("first", "second"):
+        shutil.copytree(trained, tmp_path / name)
+    return [tmp_path / name for name in ("first", "second")]
+
+
+def test_all_names_what_each_check_needs(tailgeom, trained):
+    code, brief, _ = tailgeom("check", trained, "--resamples", "20")
+    assert code == 0
+    assert "--all says what each needs" in brief
+    assert "not run" not in brief
+    _, full, _ = tailgeom("check", trained, "--resamples", "20", "--all")
+    assert "not run: hard_negatives" in full
+    assert "extract with the probe hard_negatives" in full
+
+
+def test_one_check_alone_and_its_figures(tailgeom, trained, tmp_path):
+    code, out, _ = tailgeom(
+        "check", trained, "--checks", "margin_scaling", "--resamples", "20", "--out", tmp_path, "--json"
+    )
+    assert code == 0
+    assert {v["check"] for v in json.loads(out)["verdicts"]} == {"margin_scaling"}
+    assert (tmp_path / "margin_scaling.pdf").exists()
+    with (tmp_path / "check.csv").open() as file:
+        assert {"claim", "source", "verdict", "estimate", "low", "high", "n"} <= set(next(csv.reader(file)))
+
+
+def test_several_runs_are_judged_together_and_kept(tailgeom, two, tmp_path):
+    words = ("check", *two, "--checks", "confidence_boundary", NEEDS_SEVERAL, "--resamples", "20", "--jobs", "1")
+    code, out, err = tailgeom(*words, "--json", "--out", tmp_path / "out")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["runs"] == 2
+    assert {v["verdict"] for v in found["across_runs"]} == {"undecided"}
+    counted = {row["subject"]: row for row in found["single_runs"]}
+    assert counted["feature space"]["runs"] == 2
+    assert (tmp_path / "out" / "verdict_matrix.png").exists()
+    before = [(run / "results" / "check_study.json").stat().st_mtime_ns for run in two]
+    assert tailgeom(*words)[0] == 0
+    assert [(run / "results" / "check_study.json").stat().st_mtime_ns for run in two] == before  # used again
+    assert tailgeom(*words, "--require", NEEDS_SEVERAL)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--checks", "gravity"), "Unknown check 'gravity' after --checks; known: confidence_boundary"),
+        (("--require", "gravity"), "Unknown check 'gravity' after --require"),
+        (("--checks", NEEDS_SEVERAL), "Expected several runs, or a sweep, for minority_gain"),
+        (("--checks", "margin_scaling", "--require", "gradient_share"), "Expected --checks to name gradient_share"),
+        (("--jobs", "-1"), "Expected --jobs of 0"),
+    ],
+)
+def test_bad_requests_in_one_sentence(tailgeom, trained, words, sentence):
+    code, out, err = tailgeom("check", trained, *words)
+    assert code == 2
+    assert not out
+    assert sentence in err
+    assert "Traceback" not in err
