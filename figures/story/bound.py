@@ -1,7 +1,5 @@
 """Chapters: margins, and the terms of a generalization bound."""
 
-from typing import Any
-
 from figures import bound_terms, margins
 from figures.report import Section, Table
 from figures.story.desk import Desk, Payload
@@ -45,14 +43,14 @@ def _margin(payload: Payload, scale: str) -> Payload | None:
 
 def bound(desk: Desk) -> Section:
     """Divergences, posterior discrepancy, prior shift, and Theorem B."""
-    models = {name: _bound_values(payload) for name, payload in desk.result("bound").items()}
+    models = {name: bound_terms.from_report(payload) for name, payload in desk.result("bound").items()}
     panels = []
     if any(models.values()):
         panels.append(
             desk.panel(
                 "bound_terms",
                 bound_terms.figure(models),
-                "Terms of the bounds. A-distances lie in [0, 2], the others in [0, 1].",
+                "Terms of the bounds, in [0, 1] but for right sides; a tick is the mean of the permutation null.",
                 desk.command("bound"),
                 "Dot plot of bound terms",
             )
@@ -72,22 +70,8 @@ def bound(desk: Desk) -> Section:
         desk.command("bound"),
     )
     text = (
-        "The bounds are ours, of the shape of the NDCL paper's theorem. An A-distance near 2 means that a "
+        "The bounds are ours, of the shape of the NDCL paper's theorem. Half an A-distance near 1 means that a "
         "linear classifier "
         "tells the domains apart without error; class-balanced, it cannot use the class proportions to do so."
     )
     return Section("Terms of a generalization bound", [text], panels, [table] if rows else [])
-
-
-def _bound_values(payload: Payload) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for entry in payload["divergences"]:
-        if entry["weighting"] == "class-balanced":
-            values[f"A-distance {entry['where']}"] = entry["distance"]
-    for entry in payload["posterior"]:
-        if entry["measure"] == "TV":
-            values[f"posterior TV {entry['where']}"] = entry["overall"]["corrected"]
-    for entry in payload["priors"]:
-        if entry["basis"] == "training counts" and entry["where"].startswith("target"):
-            values[f"prior TV {entry['where']}"] = entry["total_variation"]
-    return values
