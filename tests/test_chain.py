@@ -79,6 +79,7 @@ def test_every_figure_is_there_as_pdf_and_png_and_every_panel_names_a_command(de
         "angles_features", "angles_predictions", "contact_sheet", "counts", "training_curves", "collapse",
         "gram_features", "gram_predictions", "plane_features",
         "plane_predictions", "margins", "bound_terms", "confidence", "gradient_share", "embedding",
+        "gradient_forms_erm", "gradient_forms_ndcl", "margin_scaling", "simplex_alignment", "verdict_matrix",
     } == names  # fmt: skip
     page = (demo / "report.html").read_text()
     assert page.count("<img") == len(names)

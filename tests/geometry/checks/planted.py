@@ -14,8 +14,11 @@ from geometry.artifact import Artifact
 from geometry.frames import simplex_etf
 from geometry.optimum.solve import solve
 from geometry.shots import ShotThresholds
+from tests.geometry.checks import planted_negatives as negatives
 from tests.geometry.checks import planted_trajectories as paths
+from tests.geometry.checks.planted_negatives import alike, near
 
+NEARER = tuple(f"nearer than {kind}" for kind in ("random mixups", "real samples", "plain hard negatives"))
 Maker = Callable[[np.random.Generator], Artifact]
 
 COUNTS = np.array([[120, 70, 45, 20, 9, 4, 2], [200, 90, 60, 30, 14, 6, 1], [80, 50, 20, 12, 5, 2, 1]])
@@ -211,6 +214,11 @@ def towards(rng, moments=5, backwards=False) -> Artifact:
     return paths.moving(paths.between(*(ends[::-1] if backwards else ends), moments))
 
 
+def negatives_at(draw, batches=40) -> Maker:
+    """Recorded negatives whose distances come from ``draw``."""
+    return lambda rng: negatives.planted(draw, batches=batches, seed=int(rng.integers(2**31)))
+
+
 PLANTED: dict[str, Planted] = {
     "collapse_path": Planted(
         towards,
@@ -223,6 +231,9 @@ PLANTED: dict[str, Planted] = {
     ),
     "gradient_share": Planted(
         lambda rng: gradients(3.0, rng), lambda rng: gradients(0.3, rng), lambda rng: gradients(3.0, rng, 5), "ndcl"
+    ),
+    "hard_negatives": Planted(
+        negatives_at(near(0.2)), negatives_at(near(5.0)), negatives_at(near(0.2), 19), "nearer than random mixups"
     ),
     "margin_scaling": Planted(
         sloped(0.5), sloped(-0.5), lambda rng: _head(margins(LOG_COUNTS, rng), 25), "logit margin"
@@ -250,6 +261,7 @@ NULLS: dict[str, dict[str, Null]] = {
     },
     "confidence_boundary": {"correlation 0.5": Null(lambda rng: paired(0.5, rng), ("feature space",))},
     "gradient_share": {"ratio 1": Null(lambda rng: gradients(1.0, rng), ("ndcl",))},
+    "hard_negatives": {"alike": Null(negatives_at(alike), NEARER)},
     "margin_scaling": {
         "slope 0, classes alike": Null(sloped(0.0, 0.0), SCALES),
         "slope 0, classes differ": Null(sloped(0.0, 0.8), SCALES),
