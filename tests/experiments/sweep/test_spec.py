@@ -147,6 +147,7 @@ def test_there_are_ready_specs():
     assert {path.stem for path in READY} == {
         "digits",
         "digits_findings",
+        "pacs_heavy_tail_search",
         "ndcl_ablation",
         "pacs_finetune",
         "pacs_frozen",
