@@ -26,6 +26,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.losses
 	$(BIN)/python -m benchmarks.geometry
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.boundary
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tailgeom needs Python 3.11 or newer")'
