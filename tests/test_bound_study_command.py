@@ -134,7 +134,7 @@ def test_unfinished_runs_are_counted_and_a_single_run_is_refused(tailgeom, sweep
     assert "Left out: 1 not finished, 1 without checkpoint and artifact." in out
     code, _, err = tailgeom("bound", runs[0], runs[2], *QUICK)
     assert code == DATA
-    assert "two finished runs or more to correlate over, found 1: 1 not finished." in err
+    assert "two finished runs or more for a study, found 1: 1 not finished." in err
 
 
 def test_runs_of_other_classes_and_bad_options_are_one_sentence(tailgeom, sweep, tmp_path):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ import numpy as np
 
 from experiments import run_records as study
 from experiments.cli.bound import Bound
-from experiments.cli.output import emit_json, print_table, progress_bar, save_result, say
+from experiments.cli.output import emit_json, print_table, save_result
 from experiments.cli.report import result_of
+from experiments.cli.study import open_study
 from experiments.table.records import Run
 from geometry.artifact import Artifact
 from geometry.atomic import plain, write_csv
@@ -53,21 +53,7 @@ def _feature_terms(artifact: Artifact, options: dict[str, Any]) -> Any:
 
 def run_study(command: Bound) -> int:
     """Analyse, print and save."""
-    paths = [path for path in (command.artifact, *command.more) if path is not None]
-    found = study.find_runs(paths)
-    if len(found.runs) < 2:
-        left = study.words(found.skipped)
-        raise DataError(f"Expected two finished runs or more to correlate over, found {len(found.runs)}{left}.")
-    with progress_bar("bound") as update:
-        records = study.records_of(
-            found.runs,
-            partial(_record, command),
-            partial(made_from, command),
-            file=COLUMNS,
-            jobs=command.jobs,
-            progress=update,
-        )
-    found = study.complete(found, records, say)
+    found, records = open_study(command, _record, made_from, file=COLUMNS)
     kept, skipped = found.runs, found.skipped
     table = [records[run.path] for run in kept]
     runs = make_table(kept, table)

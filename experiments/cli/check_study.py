@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy as np
 
 from experiments import run_records
 from experiments.cli.check import HEADER, Check, could_run, describe, verdict_row
-from experiments.cli.output import emit_json, print_table, progress_bar, save_result, say
+from experiments.cli.output import emit_json, print_table, save_result
+from experiments.cli.study import open_study
 from experiments.table.records import Run
 from geometry.atomic import plain, write_csv
 from geometry.checks import CHECKS, run_checks
@@ -32,20 +32,7 @@ GAIN_LABELS = {
 
 def run_study(command: Check) -> int:
     """Judge, print and save."""
-    found = run_records.find_runs([path for path in (command.artifact, *command.more) if path is not None])
-    if len(found.runs) < 2:
-        left = run_records.words(found.skipped)
-        raise DataError(f"Expected two finished runs or more to compare, found {len(found.runs)}{left}.")
-    with progress_bar("check") as update:
-        records = run_records.records_of(
-            found.runs,
-            partial(_record, command),
-            partial(made_from, command),
-            file=FILE,
-            jobs=command.jobs,
-            progress=update,
-        )
-    found = run_records.complete(found, records, say)
+    found, records = open_study(command, _record, made_from, file=FILE)
     if len({tuple(records[run.path]["classes"]) for run in found.runs}) > 1:
         raise DataError("Expected runs of the same classes in one study; make one study each.")
     names = run_records.model_names(found.runs)
