@@ -12,15 +12,13 @@ from experiments.devices import pick_device
 from experiments.extraction import collect, config_of
 from experiments.inputs import FeatureInputs
 from experiments.models import Classifier
-from experiments.origin import require_same_origin
+from experiments.restoring import restore, saved_in
 from experiments.runs import RunDirectory
 from experiments.sweep.shared_features import shared
 from experiments.sweep.status import PROBES
 from experiments.task import Task, open_task
 from experiments.training import build
-from geometry._artifact_files import read_safetensors
-from geometry.artifact import Artifact, load
-from geometry.errors import DataError
+from geometry.artifact import Artifact, load, read_arrays
 
 OPEN_SPLITS = 1  # runs are met one split after another
 
@@ -34,7 +32,7 @@ def artifact_of(path: Path, device: str = "cpu") -> Artifact:
     if (path / "artifact" / "manifest.json").exists():
         return load(path / "artifact")
     found, kept = compose_run(path, device), path / PROBES
-    return replace(found, probes=read_safetensors(kept)) if kept.exists() else found
+    return replace(found, probes=read_arrays(kept)) if kept.exists() else found
 
 
 def compose_run(path: Path, device: str = "cpu") -> Artifact:
@@ -50,20 +48,13 @@ def compose_run(path: Path, device: str = "cpu") -> Artifact:
         DataError: no checkpoint, or data that changed since.
     """
     run = RunDirectory(path)
-    config, saved = config_of(run, device), run.load_checkpoint()
-    if saved is None:
-        raise DataError(f"Expected a checkpoint or an artifact in {path}, found neither; train it again.")
-    task = _task(config.data, config.model, config.features)
-    require_same_origin(task, saved, run)
-    where = pick_device(device)
-    algorithm = build(replace(config, model=replace(config.model, weights="none")), task, where)
-    algorithm.load_state_dict(saved.selected)
-    algorithm.eval()
-    made_by = {"run": run.config(), "checkpoint": "selected", "step": saved.state["best_step"]}
+    config, saved = config_of(run, device), saved_in(run)
+    task, where = _task(config.data, config.model, config.features), pick_device(device)
+    restored = restore(config, run, saved, task, where)
     if not isinstance(task.inputs, FeatureInputs):
-        return collect(algorithm.model, task, where, made_by, None, with_head=True)
+        return collect(restored.algorithm.model, task, where, restored.made_by, None, with_head=True)
     base = _features_alone(config.data, config.model, config.features)
-    return with_head(base, algorithm.model, made_by)
+    return with_head(base, restored.algorithm.model, restored.made_by)
 
 
 @torch.inference_mode()

@@ -9,18 +9,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig, data_config
+from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.data.splits import UNLABELLED
+from experiments.data_config import data_config
 from experiments.devices import pick_device
 from experiments.evaluation import predict
 from experiments.models import Classifier, build_classifier
 from experiments.models.weights import weights_record
-from experiments.origin import require_same_origin
 from experiments.probes.context import Context, Progress
 from experiments.probes.registry import record, require_probes
 from experiments.provenance import provenance
+from experiments.restoring import require_checkpoint_name, restore, saved_in
 from experiments.runs import RunDirectory
 from experiments.task import WHOLE, Task, open_task, open_whole
-from experiments.training import build
 from geometry.artifact import SPLITS, Artifact
 from geometry.errors import DataError, UsageError
 
@@ -67,24 +68,15 @@ def extract_run(
     require_probes(probes)
     if most_samples is not None and most_samples < 1:
         raise UsageError(f"Expected at least 1 sample for the probes, got {most_samples}.")
-    if checkpoint not in ("selected", "last"):
-        raise UsageError(f"Unknown checkpoint {checkpoint!r}; known: selected, last.")
+    require_checkpoint_name(checkpoint)
     run = RunDirectory(path)
-    config = config_of(run, device)
-    saved = run.load_checkpoint()
-    if saved is None:
-        raise DataError(f"{path} has no checkpoint yet; train first: tailgeom train --out {path}.")
-    task = open_task(config)
-    require_same_origin(task, saved, run)
-    where = pick_device(device)
-    algorithm = build(replace(config, model=replace(config.model, weights="none")), task, where)
-    algorithm.load_state_dict(saved.selected if checkpoint == "selected" else saved.weights)
-    algorithm.eval()
-    step = saved.state["best_step"] if checkpoint == "selected" else saved.step
-    made_by = {"run": run.config(), "checkpoint": checkpoint, "step": step, **provenance()}
-    context = Context(config, task, algorithm, where, run, progress, most_samples)
+    config, saved = config_of(run, device), saved_in(run)
+    task, where = open_task(config), pick_device(device)
+    restored = restore(config, run, saved, task, where, checkpoint)
+    made_by = restored.made_by | provenance()
+    context = Context(config, task, restored.algorithm, where, run, progress, most_samples)
     recorded = record(probes, context)  # first: it may have to refuse
-    return replace(collect(algorithm.model, task, where, made_by, progress, with_head=True), probes=recorded)
+    return replace(collect(restored.algorithm.model, task, where, made_by, progress, with_head=True), probes=recorded)
 
 
 def extract_frozen(
@@ -122,7 +114,8 @@ def collect(
     with_head: bool,
 ) -> Artifact:
     """The artifact of a model on the samples of a task; without its head for a backbone that has none."""
-    parts = (WHOLE,) if (task.part == WHOLE).all() else SPLITS
+    more = (UNLABELLED,) if (task.part == UNLABELLED).any() else ()
+    parts = (WHOLE,) if (task.part == WHOLE).all() else SPLITS + more
     index = np.concatenate([task.indices(part) for part in parts])
     features, logits, projections = [], [], []
     for start in range(0, len(index), CHUNK):

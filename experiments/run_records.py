@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.sweep.status import PROBES
 from experiments.table.records import Run, read_records
 from geometry.atomic import plain, read_json, readable_directory, write_json
 from geometry.errors import DataError, TailgeomError
@@ -181,7 +182,7 @@ def identity(path: Path) -> Record:
     digest = hashlib.sha256(selected.read_bytes()).hexdigest() if selected.exists() else None
     features = RunDirectory(path).config().get("features")
     found: Record = {"checkpoint": digest, "features": _stamps(Path(features)) if features else None}
-    probes = path / "probes.safetensors"
+    probes = path / PROBES
     return found | {"probes": hashlib.sha256(probes.read_bytes()).hexdigest()} if probes.exists() else found
 
 

@@ -204,6 +204,15 @@ def load(path: Path) -> Artifact:
     return Artifact(**files.parse(arrays, manifest, str(path)))
 
 
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The named arrays of a ``.safetensors`` file that is no artifact, such as measurements kept beside one.
+
+    Raises:
+        DataError: no file there, or a broken one; a pickle inside.
+    """
+    return files.read_safetensors(Path(path))
+
+
 def _position(name: str, names: tuple[str, ...], what: str) -> int:
     if name not in names:
         raise UsageError(f"Unknown {what} {name!r}; this artifact has {', '.join(names)}.")

@@ -13,6 +13,8 @@ from geometry.errors import DataError, UsageError
 
 LEAST_RESAMPLES, MOST_RESAMPLES = 20, 100_000
 NOT_SETTINGS = ("artifact", "features", "json", "out")
+NOT_OF_A_RUN = ("more", "only", "jobs")
+"""Options of a study that decide no single run's numbers: which runs there are, and how many are analysed at once."""
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 
 

@@ -7,12 +7,10 @@ from typing import Annotated, Any
 
 import tyro
 
-from experiments.cli.analysis import NOT_SETTINGS, Analysis
+from experiments.cli.analysis import NOT_OF_A_RUN, NOT_SETTINGS, Analysis
 from experiments.cli.words import command_line, flags
 from geometry.artifact import Artifact
 from geometry.errors import UsageError
-
-OF_STUDIES = ("more", "clusters", "jobs")
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Bound(Analysis):
 
     def settings(self) -> dict[str, Any]:
         """The options that decide the numbers of one run."""
-        return {name: value for name, value in super().settings().items() if name not in (*OF_STUDIES, "only")}
+        return {name: value for name, value in super().settings().items() if name not in (*NOT_OF_A_RUN, "clusters")}
 
     def command_line(self) -> str:
         """The shell command that repeats this analysis."""

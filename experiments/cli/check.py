@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from experiments.cli.analysis import NOT_SETTINGS, Analysis
+from experiments.cli.analysis import NOT_OF_A_RUN, NOT_SETTINGS, Analysis
 from experiments.cli.words import command_line, flags
 from geometry.artifact import Artifact
 from geometry.atomic import plain
@@ -15,7 +15,6 @@ from geometry.errors import UsageError
 
 HEADER = ("check", "subject", "claim", "source", "verdict", "estimate", "low", "high", "n", "note")
 SHOWN = ("check", "verdict", "estimate", "low", "high", "n")
-OF_STUDIES = ("more", "jobs")
 
 
 @dataclass(frozen=True)
@@ -99,14 +98,14 @@ class Check(Analysis):
 
     def settings(self) -> dict[str, Any]:
         """The options that decide the numbers of one run."""
-        left_out = (*OF_STUDIES, "only", "all", "require")
+        left_out = (*NOT_OF_A_RUN, "all", "require")
         return {name: value for name, value in super().settings().items() if name not in left_out}
 
     def command_line(self) -> str:
         """The shell command that repeats this analysis."""
         if not self.more:
             return super().command_line()
-        left_out = (*NOT_SETTINGS, *OF_STUDIES)
+        left_out = (*NOT_SETTINGS, "more", "jobs")
         return command_line(self.name, str(self.artifact), *map(str, self.more), *flags(self, leave_out=left_out))
 
     def table(self, result: Any) -> list[Sequence[Any]]:

@@ -6,9 +6,9 @@ from typing import Any
 
 from experiments.free.classified import DEFAULTS
 from experiments.free.experiment import SIMPLEX_TOLERANCE
-from experiments.free.study import HEADER, REDUCTIONS, TEMPERATURES, Cell
+from experiments.free.page import Row, write_page
+from experiments.free.study import REDUCTIONS, TEMPERATURES, Cell
 from experiments.free.table import made_by
-from geometry.atomic import write_csv, write_text
 
 COUNTS = {1: (20, 20, 20, 20, 20), 10: (20, 11, 6, 4, 2), 100: (200, 63, 20, 6, 2)}
 """Samples a class by imbalance factor, exponential between; no class of one sample."""
@@ -58,8 +58,18 @@ SHOWN = (
     "agreeing",
     "stationarity",
 )
-
-Row = Mapping[str, Any]
+ABOUT = (
+    "Free unit vectors (float64, random starts and a shaken simplex) under every form of the balanced contrast,",
+    f"with and without ECL's other losses. *{WHOLE}*: a vector stands for all samples of its class; *{FREE}*:",
+    f"none does; *{SINGLETON}*: as the first, with one. Verdicts: *simplex*, every cosine within",
+    f"{SIMPLEX_TOLERANCE:g} of -1/(C - 1) and every sample as near to its class mean; *angles only*, the first",
+    "without the second; *objective*, the loss at the simplex, prototypes and classifier at their best, is higher",
+    "than the one reached. `alignment` is the smallest cosine of a class mean and its prototype; `simplex_excess`",
+    "is (loss at the simplex - loss reached) / |loss at the simplex|; `agreeing` counts the random starts that",
+    "reach the least loss found. table.csv has every column: `least_start_std` and `most_start_std` are over",
+    "random starts.",
+)
+"""What the page says of its columns."""
 
 
 def forms() -> tuple[Cell, ...]:
@@ -122,40 +132,13 @@ def findings(rows: Sequence[Row]) -> list[str]:
 
 def write_forms(directory: Path, rows: Sequence[Row], *, command: str, seed: int, seconds: float) -> None:
     """``table.csv`` and ``table.md``, with the command, seed, versions and hardware that made them."""
-    write_csv(directory / "table.csv", HEADER, [[row[name] for name in HEADER] for row in rows])
-    lines = [
-        "# Which forms of ECL's loss reach the simplex",
-        "",
-        *made_by(command, seed, seconds),
-        "",
-        "Free unit vectors (float64, random starts and a shaken simplex) under every form of the balanced contrast,",
-        f"with and without ECL's other losses. *{WHOLE}*: a vector stands for all samples of its class; *{FREE}*:",
-        f"none does; *{SINGLETON}*: as the first, with one. Verdicts: *simplex*, every cosine within",
-        f"{SIMPLEX_TOLERANCE:g} of -1/(C - 1) and every sample as near to its class mean; *angles only*, the first",
-        "without the second; *objective*, the loss at the simplex, prototypes and classifier at their best, is higher",
-        "than the one reached. `alignment` is the smallest cosine of a class mean and its prototype; `simplex_excess`",
-        "is (loss at the simplex - loss reached) / |loss at the simplex|; `agreeing` counts the random starts that",
-        "reach the least loss found. table.csv has every column: `least_start_std` and `most_start_std` are over",
-        "random starts.",
-        "",
-        "## What this says",
-        "",
-        *(f"- {sentence}" for sentence in findings(rows)),
-        "",
-        "## Table",
-        "",
-        "| " + " | ".join(SHOWN) + " |",
-        "| " + " | ".join("---" for _ in SHOWN) + " |",
-        *("| " + " | ".join(_cell(name, row) for name in SHOWN) + " |" for row in rows),
-        "",
-    ]
-    write_text(directory / "table.md", "\n".join(lines))
-
-
-def _cell(name: str, row: Row) -> str:
-    value = row[name]
-    if value is None:
-        return ""
-    if name == "agreeing":
-        return f"{value}/{row['starts']}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    write_page(
+        directory,
+        rows,
+        title="Which forms of ECL's loss reach the simplex",
+        made_by=made_by(command, seed, seconds),
+        about=ABOUT,
+        findings=findings(rows),
+        shown=SHOWN,
+        digits=4,
+    )

@@ -1,13 +1,11 @@
 """The study's table, and what it says."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from experiments.free.experiment import SIMPLEX_TOLERANCE
-from experiments.free.study import HEADER
-from geometry.atomic import write_csv, write_text
+from experiments.free.page import Row, write_page
 
 SHOWN = (
     "loss",
@@ -24,6 +22,23 @@ SHOWN = (
     "agreeing",
     "stationarity",
 )
+ABOUT = (
+    "Per-sample unit vectors (or logits in a ball, or the layer-peeled model's features and classifier) optimised",
+    "directly under each loss, full batch, float64, from random starts and from a shaken simplex. Verdicts:",
+    "",
+    f"- *simplex*: every cosine of class means within {SIMPLEX_TOLERANCE:g} of -1/(C - 1), every sample within",
+    f"  {SIMPLEX_TOLERANCE:g} of its class mean; *angles only*: the first without the second;",
+    "- *objective*: the loss at the simplex, with prototypes or classifiers at their best, is higher than the one",
+    "  reached, so that it is not the search; *tie*: it is the same;",
+    "- *search*: the loss at the simplex is lower, and no start found it.",
+    "",
+    "`cosine_std` and `cosine_mean` are over pairs of classes; `spread` is the largest distance of a sample from",
+    "its class mean; `distinct` counts class vectors; `simplex_excess` is (loss at the simplex - loss reached) /",
+    "|loss at the simplex|; `agreeing` counts the random starts that reach the least loss found (fewer than all:",
+    "there are local minima); `stationarity` is the tangential gradient over the largest curvature. table.csv has",
+    "every column.",
+)
+"""What the page says of its columns."""
 SAID = {
     "simplex": "The simplex in every experiment",
     "angles only": "The simplex's angles in every experiment, without collapse of the samples",
@@ -33,8 +48,6 @@ SAID = {
     "no room": "No room for a simplex",
     "mixed": "It depends",
 }
-
-Row = Mapping[str, Any]
 
 
 def findings(rows: Sequence[Row]) -> list[str]:
@@ -86,45 +99,13 @@ def made_by(command: str, seed: int, seconds: float) -> list[str]:
 
 def write_table(directory: Path, rows: Sequence[Row], *, command: str, seed: int, seconds: float) -> None:
     """``table.csv`` and ``table.md``, with the command, seed, versions and hardware that made them."""
-    write_csv(directory / "table.csv", HEADER, [[row[name] for name in HEADER] for row in rows])
-    lines = [
-        "# What any loss wants of free vectors",
-        "",
-        *made_by(command, seed, seconds),
-        "",
-        "Per-sample unit vectors (or logits in a ball, or the layer-peeled model's features and classifier) optimised",
-        "directly under each loss, full batch, float64, from random starts and from a shaken simplex. Verdicts:",
-        "",
-        f"- *simplex*: every cosine of class means within {SIMPLEX_TOLERANCE:g} of -1/(C - 1), every sample within",
-        f"  {SIMPLEX_TOLERANCE:g} of its class mean; *angles only*: the first without the second;",
-        "- *objective*: the loss at the simplex, with prototypes or classifiers at their best, is higher than the one",
-        "  reached, so that it is not the search; *tie*: it is the same;",
-        "- *search*: the loss at the simplex is lower, and no start found it.",
-        "",
-        "`cosine_std` and `cosine_mean` are over pairs of classes; `spread` is the largest distance of a sample from",
-        "its class mean; `distinct` counts class vectors; `simplex_excess` is (loss at the simplex - loss reached) /",
-        "|loss at the simplex|; `agreeing` counts the random starts that reach the least loss found (fewer than all:",
-        "there are local minima); `stationarity` is the tangential gradient over the largest curvature. table.csv has",
-        "every column.",
-        "",
-        "## What this says",
-        "",
-        *(f"- {sentence}" for sentence in findings(rows)),
-        "",
-        "## Table",
-        "",
-        "| " + " | ".join(SHOWN) + " |",
-        "| " + " | ".join("---" for _ in SHOWN) + " |",
-        *("| " + " | ".join(_cell(name, row) for name in SHOWN) + " |" for row in rows),
-        "",
-    ]
-    write_text(directory / "table.md", "\n".join(lines))
-
-
-def _cell(name: str, row: Row) -> str:
-    value = row[name]
-    if value is None:
-        return ""
-    if name == "agreeing":
-        return f"{value}/{row['starts']}"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    write_page(
+        directory,
+        rows,
+        title="What any loss wants of free vectors",
+        made_by=made_by(command, seed, seconds),
+        about=ABOUT,
+        findings=findings(rows),
+        shown=SHOWN,
+        digits=3,
+    )

@@ -27,18 +27,19 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from experiments.config import DataConfig, ModelConfig, RunConfig
+from experiments.devices import pick_device
 from experiments.evaluation import predict
 from experiments.inputs import FeatureInputs
-from experiments.origin import require_same_origin
 from experiments.probes.context import Context
 from experiments.probes.registry import record
+from experiments.restoring import restore, saved_in
 from experiments.runs import RunDirectory
 from experiments.sweep.gradients import gradient_shares
 from experiments.sweep.plan import Job
 from experiments.sweep.shared_features import shared
 from experiments.sweep.status import EVALUATION, FAILURE, LOG, LOGITS, PROBES, read_numbers
 from experiments.task import Task, open_task
-from experiments.training import build, pick_device, train
+from experiments.training import train
 from geometry.artifact import SPLITS
 from geometry.atomic import plain, replacing, write_json
 from geometry.classification import evaluate
@@ -100,15 +101,10 @@ def _run(job: Job, directory: Path) -> None:
 
 def _selected(config: RunConfig, run: RunDirectory, task: Task) -> tuple[Context, dict[str, Any]]:
     """A finished run at its selected checkpoint, and which that is."""
-    saved = run.load_checkpoint()
-    assert saved is not None  # training ends with a checkpoint
-    require_same_origin(task, saved, run)
-    device = pick_device(config.optim.device)
-    algorithm = build(replace(config, model=replace(config.model, weights="none")), task, device)
-    algorithm.load_state_dict(saved.selected)
-    algorithm.eval()
-    origin = {"step": saved.state["best_step"], "data": saved.state["data"], "device": device.type}
-    return Context(config, task, algorithm, device, run), origin
+    saved, device = saved_in(run), pick_device(config.optim.device)
+    restored = restore(config, run, saved, task, device)
+    origin = {"step": restored.step, "data": saved.state["data"], "device": device.type}
+    return Context(config, task, restored.algorithm, device, run), origin
 
 
 def evaluation(context: Context) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

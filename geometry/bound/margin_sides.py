@@ -1,6 +1,8 @@
 """Both sides of Theorem D at the estimates of one artifact: how vacuous it is, and what would mend it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from geometry.bound.class_conditional import ClassDivergence
 from geometry.bound.risk import Array, class_errors, resample_class_errors
 from geometry.bound.sides import Sides, spread
-from geometry.bound.theorems import margin_form
+from geometry.bound.theorems import MarginForm, margin_form
 from geometry.intervals import Interval, percentile_interval
 
 THEOREM, MEDIAN = "Theorem D", "Theorem D (median margin)"
@@ -64,81 +66,167 @@ def margin_sides(
     Returns:
         Those of the two that at least two classes carry.
     """
-    values, codes = np.asarray(margins, dtype=np.float64), np.asarray(labels, dtype=np.int64)
-    classes, lengths = len(class_names), np.asarray(norms, dtype=np.float64)
-    counts = np.bincount(codes, minlength=classes).astype(np.int64)
-    goal_labels = np.asarray(target_labels, dtype=np.int64)
-    goal_counts = np.bincount(goal_labels, minlength=classes).astype(np.int64)
-    goal = class_errors(np.asarray(target_losses, dtype=np.float64), goal_labels, classes)
-    held = (counts > 0) & (goal_counts > 0) & np.isfinite(divergence.distances)
-    medians = np.array([np.median(values[codes == k]) if counts[k] else np.nan for k in range(classes)])
+    sample = _Sample(
+        margins=np.asarray(margins, dtype=np.float64),
+        codes=np.asarray(labels, dtype=np.int64),
+        norms=np.asarray(norms, dtype=np.float64),
+        weight_norm=weight_norm,
+        losses=np.asarray(target_losses, dtype=np.float64),
+        goal=np.asarray(target_labels, dtype=np.int64),
+        divergence=divergence,
+        names=class_names,
+        where=where,
+    )
+    held, medians = sample.held, sample.medians
     positive = np.nan_to_num(medians) > 0
-    hopeless = sum(bool(held[k]) and values[codes == k].max() <= 0 for k in range(classes))
-    results = []
-    for theorem, part, delta in ((THEOREM, held, np.full(classes, DELTA)), (MEDIAN, held & positive, medians)):
-        if part.sum() < 2:
-            continue
-        share = class_errors((values <= delta[codes]).astype(np.float64), codes, classes)
-        hits = resample_class_errors(share, counts, rng, resamples)[:, part].mean(axis=1)
-        losses = resample_class_errors(goal, goal_counts, rng, resamples)[:, part].mean(axis=1)
-        forms = [
-            margin_form(
-                share[part],
-                delta[part],
-                counts[part],
-                feature_norm=norm,
-                weight_norm=weight_norm,
-                eta=ETA,
-                divergence=divergence.distances[part] / 2.0,
-                rivals=classes,
-            )
-            for norm in (float(lengths.max()), float(np.quantile(lengths, USUAL)))
-        ]
-        form, n = forms[0], int(counts[part].sum())
-        needed = (form.capacity * np.sqrt(counts[part])) ** 2
+    chosen = ((THEOREM, held, np.full(len(class_names), DELTA)), (MEDIAN, held & positive, medians))
+    return tuple(
+        _evaluated(sample, theorem, part, delta, rng, resamples, level)
+        for theorem, part, delta in chosen
+        if part.sum() >= 2
+    )
 
-        def fixed(value: float, n: int = n) -> Interval:
-            return Interval(value, float("nan"), float("nan"), level, n, READ_OFF)
 
-        risk = percentile_interval(float(share[part].mean()), hits, n=n, level=level)
-        shift = _mean_of_classes(divergence, part, level)
-        target = percentile_interval(float(goal[part].mean()), losses, n=int(goal_counts[part].sum()), level=level)
-        bound = _sum(form.bound, {"margin risk": (risk, 1.0), "divergence": (shift, 1.0)}, n, level)
-        slack = _sum(form.bound - target.estimate, {"bound": (bound, 1.0), "target": (target, -1.0)}, n, level)
-        terms = {
-            "margin risk": risk,
-            "capacity": fixed(float(form.capacity.mean())),
-            "confidence": fixed(float(form.confidence.mean())),
-            "half d inside classes": shift,
-            "bound, 95% feature norm": fixed(forms[1].bound),
-            "samples needed": fixed(float(np.median(needed))),
-            "LDAM sum": fixed(form.ldam_sum),
-            "feature norm": fixed(float(lengths.max())),
-            "weight norm": fixed(float(weight_norm)),
-        }
-        rule = f"delta {DELTA:g} logit" if theorem == THEOREM else "delta the class's median margin: a diagnostic"
-        note = f"balanced risk; {rule}; B and W read off {where} and the head"
-        note += f"; {int(part.sum())} of {classes} classes, those of which all sides hold enough"
-        if theorem == THEOREM:
-            note += f"; all margins <= 0 in {hopeless}"
-        else:
-            note += f"; median not positive in {int(np.sum(held & ~positive))} others"
-        if form.vacuous:
-            note += f"; vacuous: {form.bound:.3g}, wants n_k >> {np.median(needed):.2g}"
-            note += f" where classes have {counts[part].min()} to {counts[part].max()}"
-        parts = {
-            "margin risk": form.margin_risk,
-            "delta": delta[part],
-            "capacity": form.capacity,
-            "confidence": form.confidence,
-            "divergence": form.divergence,
-            "samples needed": needed,
-            "training samples": counts[part].astype(np.float64),
-        }
-        whole = {name: spread(numbers, part) for name, numbers in parts.items()}
-        left_out = tuple(class_names[k] for k in np.flatnonzero(~part))
-        results.append(Sides(theorem, target, bound, slack, terms, whole, left_out, form.vacuous, note))
-    return tuple(results)
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """What the theorem reads: N margins of training samples, T losses of the target, and K class divergences."""
+
+    margins: Array
+    codes: NDArray[np.int64]
+    norms: Array
+    weight_norm: float
+    losses: Array
+    goal: NDArray[np.int64]
+    divergence: ClassDivergence
+    names: tuple[str, ...]
+    where: str
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """``(K,)`` training samples."""
+        return np.bincount(self.codes, minlength=len(self.names)).astype(np.int64)
+
+    @cached_property
+    def goal_counts(self) -> NDArray[np.int64]:
+        """``(K,)`` samples of the target."""
+        return np.bincount(self.goal, minlength=len(self.names)).astype(np.int64)
+
+    @cached_property
+    def held(self) -> NDArray[np.bool_]:
+        """``(K,)`` classes that all sides hold enough of."""
+        return (self.counts > 0) & (self.goal_counts > 0) & np.isfinite(self.divergence.distances)
+
+    @cached_property
+    def medians(self) -> Array:
+        """``(K,)`` median margin, NaN without samples."""
+        mine = (self.margins[self.codes == k] for k in range(len(self.names)))
+        return np.array([np.median(margins) if margins.size else np.nan for margins in mine])
+
+    @property
+    def hopeless(self) -> int:
+        """How many of the classes held have no positive margin."""
+        return sum(bool(self.held[k]) and self.margins[self.codes == k].max() <= 0 for k in range(len(self.names)))
+
+
+def _evaluated(
+    sample: _Sample,
+    theorem: str,
+    part: NDArray[np.bool_],
+    delta: Array,
+    rng: np.random.Generator,
+    resamples: int,
+    level: float,
+) -> Sides:
+    """The theorem over the classes ``part`` ``(K,)`` at the margins ``delta`` ``(K,)``."""
+    counts, classes, divergence = sample.counts[part], len(sample.names), sample.divergence
+    share = class_errors((sample.margins <= delta[sample.codes]).astype(np.float64), sample.codes, classes)
+    goal = class_errors(sample.losses, sample.goal, classes)
+    risk = _mean_risk(share, sample.counts, part, rng, resamples, level)
+    target = _mean_risk(goal, sample.goal_counts, part, rng, resamples, level)
+    largest, usual = float(sample.norms.max()), float(np.quantile(sample.norms, USUAL))
+    form, tamed = (
+        margin_form(
+            share[part],
+            delta[part],
+            counts,
+            feature_norm=norm,
+            weight_norm=sample.weight_norm,
+            eta=ETA,
+            divergence=divergence.distances[part] / 2.0,
+            rivals=classes,
+        )
+        for norm in (largest, usual)
+    )
+    n, needed = int(counts.sum()), (form.capacity * np.sqrt(counts)) ** 2
+
+    def fixed(value: float) -> Interval:
+        return Interval(value, float("nan"), float("nan"), level, n, READ_OFF)
+
+    shift = _mean_of_classes(divergence, part, level)
+    bound = _sum(form.bound, {"margin risk": (risk, 1.0), "divergence": (shift, 1.0)}, n, level)
+    terms = {
+        "margin risk": risk,
+        "capacity": fixed(float(form.capacity.mean())),
+        "confidence": fixed(float(form.confidence.mean())),
+        "half d inside classes": shift,
+        "bound, 95% feature norm": fixed(tamed.bound),
+        "samples needed": fixed(float(np.median(needed))),
+        "LDAM sum": fixed(form.ldam_sum),
+        "feature norm": fixed(largest),
+        "weight norm": fixed(float(sample.weight_norm)),
+    }
+    parts = {
+        "margin risk": form.margin_risk,
+        "delta": delta[part],
+        "capacity": form.capacity,
+        "confidence": form.confidence,
+        "divergence": form.divergence,
+        "samples needed": needed,
+        "training samples": counts.astype(np.float64),
+    }
+    return Sides(
+        theorem,
+        target,
+        bound,
+        _sum(form.bound - target.estimate, {"bound": (bound, 1.0), "target": (target, -1.0)}, n, level),
+        terms,
+        {name: spread(numbers, part) for name, numbers in parts.items()},
+        tuple(sample.names[k] for k in np.flatnonzero(~part)),
+        form.vacuous,
+        _note(sample, theorem, part, form, needed),
+    )
+
+
+def _mean_risk(
+    errors: Array,
+    counts: NDArray[np.int64],
+    part: NDArray[np.bool_],
+    rng: np.random.Generator,
+    resamples: int,
+    level: float,
+) -> Interval:
+    """The mean of class risks ``errors`` ``(K,)`` over the classes ``part``, redrawn inside classes."""
+    draws = resample_class_errors(errors, counts, rng, resamples)[:, part].mean(axis=1)
+    return percentile_interval(float(errors[part].mean()), draws, n=int(counts[part].sum()), level=level)
+
+
+def _note(sample: _Sample, theorem: str, part: NDArray[np.bool_], form: MarginForm, needed: Array) -> str:
+    """Which classes and margins the number is over, and how far from saying something it is."""
+    counts = sample.counts[part]
+    fixed = theorem == THEOREM
+    said = [
+        "balanced risk",
+        f"delta {DELTA:g} logit" if fixed else "delta the class's median margin: a diagnostic",
+        f"B and W read off {sample.where} and the head",
+        f"{int(part.sum())} of {len(sample.names)} classes, those of which all sides hold enough",
+        f"all margins <= 0 in {sample.hopeless}"
+        if fixed
+        else f"median not positive in {int(np.sum(sample.held & ~part))} others",
+    ]
+    if form.vacuous:
+        wanted = f"wants n_k >> {np.median(needed):.2g} where classes have {counts.min()} to {counts.max()}"
+        said.append(f"vacuous: {form.bound:.3g}, {wanted}")
+    return "; ".join(said)
 
 
 def head_norms(features: Array, head_weight: Array, head_bias: Array | None) -> tuple[Array, float]:

@@ -1,5 +1,7 @@
 """Both sides of Theorem A at the estimates of one artifact, with intervals."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -70,71 +72,130 @@ def posterior_sides(
     Raises:
         DataError: shapes do not fit, a side is empty, or a label is of a class left out.
     """
-    rules, codes = np.asarray(predicted, dtype=np.int64), np.asarray(labels, dtype=np.int64)
-    goal, held = np.asarray(is_target, dtype=bool), np.asarray(kept, dtype=bool)
-    tables = [np.asarray(table, dtype=np.float64) for table in (source_posterior, target_posterior)]
-    count = codes.size
-    if any(table.shape != (count, held.sum()) for table in tables) or not rules.shape == goal.shape == codes.shape:
-        raise DataError(f"Expected posteriors ({count}, {held.sum()}), got {tables[0].shape}, {tables[1].shape}.")
-    if not goal.any() or goal.all() or not held[codes].all():
-        raise DataError("Expected samples of sources and of the target, all of classes kept.")
-    place, every = np.cumsum(held) - 1, np.arange(count)
-    # A class left out has no mass under either posterior, and predicting it is an error.
-    errors = [1.0 - np.where(held[rules], table[every, place[rules]], 0.0) for table in tables]
-    gap, wrong = total_variation(*tables), (rules != codes).astype(np.float64)
-    distances = [_Distance(values) for values in errors]
-    sizes = np.array([np.sum(~goal), np.sum(goal)])
+    samples = _opened(predicted, labels, is_target, (source_posterior, target_posterior), kept)
+    count = samples.codes.size
+    plug_in, draws = _redrawn(samples, strata, rng, resamples)
+    found = {name: _interval(name, value, draws[name], count, level) for name, value in plug_in.items()}
+    for form, dealt in zip(FORMS, _noise(samples.distances, samples.sizes, rng, resamples), strict=True):
+        found[f"noise of half d, {form}"] = percentile_interval(float(dealt.mean()), dealt, n=count, level=level)
+    target, bound, slack = found.pop("target"), found.pop("bound"), found.pop("slack")
+    vacuous, left_out = bool(bound.estimate >= 1.0), tuple(class_names[k] for k in np.flatnonzero(~samples.held))
+    note = _note(samples, found["probe gap"].estimate, vacuous)
+    return Sides(THEOREM, target, bound, slack, found, {}, left_out, vacuous, note)
 
-    def numbers(copies: Array) -> dict[str, float]:
-        sides = np.where(goal, 0.0, copies), np.where(goal, copies, 0.0)
-        source, target = (side / size for side, size in zip(sides, sizes, strict=True))
-        halves = [distance.between(target, source) for distance in distances]
-        costs = [float(gap @ target), float(gap @ source)]
-        risks = [float(wrong @ side) / float(size) for side, size in zip(sides, sizes, strict=True)]  # exact at 0 and 1
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """What the theorem reads of N samples.
+
+    Attributes:
+        codes: ``(N,)`` true classes.
+        goal: ``(N,)`` whether a sample is the target's.
+        held: ``(K,)`` classes that take part.
+        tables: the two posteriors, ``(N, C)`` each.
+        wrong: ``(N,)`` 1 where the prediction is not the label.
+        errors: ``g_f`` of either posterior, ``(N,)`` each.
+        gap: ``(N,)`` total variation between the two.
+        distances: Kolmogorov-Smirnov distances over either ``g_f``.
+        sizes: ``(2,)`` samples of the sources and of the target.
+    """
+
+    codes: NDArray[np.int64]
+    goal: NDArray[np.bool_]
+    held: NDArray[np.bool_]
+    tables: tuple[Array, Array]
+    wrong: Array
+    errors: tuple[Array, Array]
+    gap: Array
+    distances: tuple["_Distance", "_Distance"]
+    sizes: NDArray[np.int64]
+
+    @property
+    def place(self) -> NDArray[np.int64]:
+        """``(K,)`` column of each class kept in the tables."""
+        return np.asarray(np.cumsum(self.held) - 1)
+
+    def numbers(self, copies: Array) -> dict[str, float]:
+        """Both sides and every summand, each sample repeated ``copies`` ``(N,)`` times."""
+        sides = np.where(self.goal, 0.0, copies), np.where(self.goal, copies, 0.0)
+        source, target = (side / size for side, size in zip(sides, self.sizes, strict=True))
+        halves = [distance.between(target, source) for distance in self.distances]
+        costs = [float(self.gap @ target), float(self.gap @ source)]
+        # Not over the weights above: exact at 0 and 1.
+        risks = [float(self.wrong @ side) / float(size) for side, size in zip(sides, self.sizes, strict=True)]
+        bound = risks[0] + min(half + cost for half, cost in zip(halves, costs, strict=True))
         return {
             "source risk": risks[0],
             "half d, sets of f_S": halves[0],
             "E_T TV(f_S, f_T)": costs[0],
             "half d, sets of f_T": halves[1],
             "E_S TV(f_S, f_T)": costs[1],
-            "probe gap": risks[1] - float(errors[1] @ target) - risks[0] + float(errors[0] @ source),
-            "bound": risks[0] + min(half + cost for half, cost in zip(halves, costs, strict=True)),
+            "probe gap": risks[1] - float(self.errors[1] @ target) - risks[0] + float(self.errors[0] @ source),
+            "bound": bound,
             "target": risks[1],
+            "slack": bound - risks[1],
         }
 
+
+def _opened(
+    predicted: ArrayLike,
+    labels: ArrayLike,
+    is_target: ArrayLike,
+    posteriors: tuple[ArrayLike, ArrayLike],
+    kept: ArrayLike,
+) -> _Samples:
+    """The samples, or a :class:`DataError` where shapes do not fit, a side is empty or a class was left out."""
+    rules, codes = np.asarray(predicted, dtype=np.int64), np.asarray(labels, dtype=np.int64)
+    goal, held = np.asarray(is_target, dtype=bool), np.asarray(kept, dtype=bool)
+    source, target = (np.asarray(table, dtype=np.float64) for table in posteriors)
+    count = codes.size
+    if (
+        any(table.shape != (count, held.sum()) for table in (source, target))
+        or not rules.shape == goal.shape == codes.shape
+    ):
+        raise DataError(f"Expected posteriors ({count}, {held.sum()}), got {source.shape}, {target.shape}.")
+    if not goal.any() or goal.all() or not held[codes].all():
+        raise DataError("Expected samples of sources and of the target, all of classes kept.")
+    column = (np.cumsum(held) - 1)[rules]
+
+    def error(table: Array) -> Array:
+        # A class left out has no mass under either posterior, and predicting it is an error.
+        return 1.0 - np.where(held[rules], table[np.arange(count), column], 0.0)
+
+    errors = error(source), error(target)
+    return _Samples(
+        codes=codes,
+        goal=goal,
+        held=held,
+        tables=(source, target),
+        wrong=(rules != codes).astype(np.float64),
+        errors=errors,
+        gap=total_variation(source, target),
+        distances=(_Distance(errors[0]), _Distance(errors[1])),
+        sizes=np.array([np.sum(~goal), np.sum(goal)]),
+    )
+
+
+def _redrawn(
+    samples: _Samples, strata: ArrayLike | None, rng: np.random.Generator, resamples: int
+) -> tuple[dict[str, float], Draws]:
+    """The numbers of the samples themselves, and of redraws inside side and stratum."""
+    count = samples.codes.size
     inside = np.zeros(count, dtype=np.int64) if strata is None else np.asarray(strata, dtype=np.int64)
     draws: Draws = {}
-    for index in stratified_resamples(inside * 2 + goal, resamples, rng):
-        for name, value in numbers(np.bincount(index, minlength=count).astype(np.float64)).items():
+    for index in stratified_resamples(inside * 2 + samples.goal, resamples, rng):
+        for name, value in samples.numbers(np.bincount(index, minlength=count).astype(np.float64)).items():
             draws.setdefault(name, []).append(value)
-    plug_in = numbers(np.ones(count))
-    draws["slack"] = [b - t for b, t in zip(draws["bound"], draws["target"], strict=True)]
-    plug_in["slack"] = plug_in["bound"] - plug_in["target"]
-    found = {}
-    for name, value in plug_in.items():
-        if name.startswith("half d"):
-            found[name] = _wide(value, draws[name], count, level, low=0.0, high=1.0)
-        elif name in ("bound", "slack"):
-            found[name] = _wide(value, draws[name], count, level)
-        else:
-            found[name] = percentile_interval(value, draws[name], n=count, level=level)
-    noise = _noise(distances, sizes, rng, resamples)
-    for form, dealt in zip(FORMS, noise, strict=True):
-        found[f"noise of half d, {form}"] = percentile_interval(float(dealt.mean()), dealt, n=count, level=level)
-    losses = []
-    for name, table, own in (("f_S", tables[0], ~goal), ("f_T", tables[1], goal)):
-        loss = -np.log(np.maximum(table[own, place[codes[own]]], LEAST_PROBABILITY))
-        losses.append(f"{name} {loss.mean():.3f}")
-    target, bound, slack = found.pop("target"), found.pop("bound"), found.pop("slack")
-    vacuous = bound.estimate >= 1.0
-    note = (
-        f"{int(held.sum())} of {held.size} classes, those of which both hold enough; sources mixed as sampled; {PROBES}"
-    )
-    note += f"; log loss on own samples: {', '.join(losses)}"
-    note += f"; the probes may put the slack below 0, by at most {max(0.0, found['probe gap'].estimate):.3f}"
-    note += "; vacuous: 1 or more" if vacuous else ""
-    left_out = tuple(class_names[k] for k in np.flatnonzero(~held))
-    return Sides(THEOREM, target, bound, slack, found, {}, left_out, bool(vacuous), note)
+    return samples.numbers(np.ones(count)), draws
+
+
+def _interval(name: str, value: float, draws: list[float], n: int, level: float) -> Interval:
+    """The interval of one number: the wider end for those that resampling biases upward."""
+    if name.startswith("half d"):
+        return _wide(value, draws, n, level, low=0.0, high=1.0)
+    if name in ("bound", "slack"):
+        return _wide(value, draws, n, level)
+    return percentile_interval(value, draws, n=n, level=level)
 
 
 def _wide(
@@ -145,6 +206,23 @@ def _wide(
     mirrored = reflected_interval(value, draws, n=n, level=level, low=low, high=high)
     ends = min(plain.low, mirrored.low), max(plain.high, mirrored.high)
     return Interval(value, *ends, level, n, f"basic and percentile bootstrap, the wider end, {len(draws)} resamples")
+
+
+def _note(samples: _Samples, gap: float, vacuous: bool) -> str:
+    """Which classes take part, how good the probes are, and what they may do to the inequality."""
+    losses = []
+    for name, table, own in zip(FORMS, samples.tables, (~samples.goal, samples.goal), strict=True):
+        loss = -np.log(np.maximum(table[own, samples.place[samples.codes[own]]], LEAST_PROBABILITY))
+        losses.append(f"{name} {loss.mean():.3f}")
+    said = (
+        f"{int(samples.held.sum())} of {samples.held.size} classes, those of which both hold enough",
+        "sources mixed as sampled",
+        PROBES,
+        f"log loss on own samples: {', '.join(losses)}",
+        f"the probes may put the slack below 0, by at most {max(0.0, gap):.3f}",
+        "vacuous: 1 or more" if vacuous else "",
+    )
+    return "; ".join(filter(None, said))
 
 
 class _Distance:
@@ -160,7 +238,7 @@ class _Distance:
         return min(1.0, float(np.abs(np.cumsum((first - second)[self.order])[self.ends]).max()))  # but for rounding
 
 
-def _noise(distances: list[_Distance], sizes: NDArray[np.int64], rng: np.random.Generator, redraws: int) -> Array:
+def _noise(distances: tuple[_Distance, ...], sizes: NDArray[np.int64], rng: np.random.Generator, redraws: int) -> Array:
     """``(2, redraws)`` distances where the samples are dealt to the sides at random."""
     weights = np.concatenate([np.full(sizes[0], -1.0 / sizes[0]), np.full(sizes[1], 1.0 / sizes[1])])
     nothing = np.zeros(weights.size)

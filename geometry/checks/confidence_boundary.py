@@ -117,10 +117,14 @@ def confidence_boundary(
     that were adjusted or scaled after the head. Input space adds what the backbone does: how steep its logits are
     around each sample.
 
+    Intervals of correlations are those of :func:`geometry.rank_correlation.spearman_interval`, from the influence of
+    each sample on Fisher's z, since they keep their level better than a bootstrap's; those of halves and differences
+    are percentile bootstraps.
+
     Args:
         artifact: with logits and head weight; for input space with the arrays of the probe ``boundary_distance``.
         rng: source of randomness.
-        resamples: bootstrap redraws.
+        resamples: bootstrap redraws behind halves and differences.
         level: nominal coverage.
 
     Returns:
@@ -170,9 +174,7 @@ def _judge(
             halves[part] = NearerHalf(nothing, 0, int(np.unique(space.labels[mask]).size))
             continue
         for name, (first, second) in measures.items():
-            correlations[name][part] = spearman_interval(
-                first[mask], second[mask], cells[mask], rng=rng, resamples=resamples, level=level
-            )
+            correlations[name][part] = spearman_interval(first[mask], second[mask], cells[mask], level=level)
         halves[part] = nearer_half(
             space.confidence[mask],
             distance[mask],

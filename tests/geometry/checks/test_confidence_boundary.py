@@ -251,7 +251,7 @@ def test_false_verdicts_stay_near_the_stated_level_at_the_threshold():
     rng, outcomes = np.random.default_rng(0), []
     for _ in range(60):
         outcomes.append(check(null_artifact(rng), seed=int(rng.integers(1 << 31)), resamples=60).verdict)
-    # 2.5% on either side; central 99.9% of binomial(60, 0.025) ends at 7, and the percentile bootstrap is a bit short
+    # 2.5% on either side; central 99.9% of binomial(60, 0.025) ends at 7
     assert outcomes.count("holds") <= 7
     assert outcomes.count("does not hold") <= 7
     assert outcomes.count("undecided") < 60

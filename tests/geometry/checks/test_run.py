@@ -36,8 +36,8 @@ def test_what_cannot_run_is_undecided_with_a_reason(artifact):
 def test_checks_are_reproducible_and_independent_of_each_other(artifact):
     alone = run_checks(artifact, names=("confidence_boundary",), seed=3)
     together = run_checks(artifact, seed=3)
-    assert alone[0].estimate == together[0].estimate
-    assert alone[0].estimate != run_checks(artifact, seed=4)[0].estimate
+    assert [v.estimate for v in alone[:2]] == [v.estimate for v in together[:2]]
+    assert alone[1].estimate != run_checks(artifact, seed=4)[1].estimate  # of the first verdict nothing is redrawn
     assert {v.check for v in together} == set(CHECKS)
 
 
