@@ -27,8 +27,9 @@ from benchmarks.timing import compare, seconds_of, show
 from experiments.acceleration import accelerate
 from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 from experiments.inputs import FeatureInputs
+from experiments.step_batches import StepBatches
 from experiments.task import Task, open_task
-from experiments.training import build, build_sampler, next_batch, train
+from experiments.training import build, train
 from geometry.shots import ShotThresholds
 
 DOMAINS, CLASSES, EACH = ("day", "dusk", "night"), ("ant", "bee", "cat", "dog"), 48
@@ -86,16 +87,15 @@ def data_rows(root: Path) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for size, batch_size in ((64, 32), (128, 32), (224, 16)):
         config = image_run(root, size=size, batch_size=batch_size)
-        task, undecoded = open_task(config), open_task(config)
-        index = task.indices("train")
-        decoding = len(index) / seconds_of(lambda t=task, i=index: t.inputs.prepare(i))
-        sampler = build_sampler(config, task)
+        decoded, undecoded = (StepBatches(config, open_task(config), CPU) for _ in range(2))
+        index = decoded.task.indices("train")
+        decoding = len(index) / seconds_of(lambda d=decoded, i=index: d.task.inputs.prepare(i))
         for workers in sorted({0, os.cpu_count() or 1}):
             other, batches = torchvision_epoch(root, size, 2 * batch_size, workers)
 
-            def ours(t=task, c=config, s=sampler, n=batches):
+            def ours(source=decoded, n=batches):
                 for step in range(n):
-                    next_batch(c, t, s, step, CPU)
+                    source.at(step)
 
             images = 2 * batch_size * batches
             mine, theirs, ratio = compare(ours, other, rounds=3)
@@ -154,7 +154,7 @@ def backbone_seconds(config: RunConfig, task: Task, passes: int, device: torch.d
     """Median seconds of the backbone's forward and backward passes alone, of as many rows as a step has."""
     backbone = build(config, task, device).train().model.backbone
     accelerate(backbone, precision=config.optim.precision, compiled=config.optim.compile, device=device)
-    batch = next_batch(config, task, build_sampler(config, task), 0, device).inputs
+    batch = StepBatches(config, task, device).at(0).inputs
 
     def work() -> None:
         sum(backbone(batch).sum() for _ in range(passes)).backward()

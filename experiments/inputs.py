@@ -1,7 +1,7 @@
 """What a model is fed: images decoded from files, or feature vectors of an artifact, by sample index."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from experiments.augment import augment, require_known
 from experiments.data.catalogue import Catalogue
 from experiments.data.decode import decode
 from experiments.data.pixels import PixelCache
+from geometry.errors import UsageError
 
 Progress = Callable[[int, int], None]
 
@@ -34,6 +36,20 @@ class Inputs(Protocol):
     def batch(self, index: NDArray[np.intp], device: torch.device) -> Tensor:
         """The samples at ``index`` as floats on the device."""
 
+    def augmented(self, index: NDArray[np.intp], name: str, rng: np.random.Generator, device: torch.device) -> Tensor:
+        """An augmented view of each of these samples, drawn by ``rng``; with ``none``, the batch itself.
+
+        Raises:
+            UsageError: unknown augmentation, or one that these inputs cannot have.
+        """
+
+    def prepare_views(self, index: NDArray[np.intp], names: Sequence[str], progress: Progress | None = None) -> None:
+        """Compute now what views under these augmentations need and can be kept; nothing, where they cost little.
+
+        Raises:
+            UsageError: unknown augmentation, or one that these inputs cannot have.
+        """
+
     def digest(self) -> str:
         """What tells these inputs from others beside their names."""
 
@@ -44,6 +60,10 @@ class ImageInputs:
     Args:
         catalogue: where the images are.
         size: pixels a side.
+
+    Attributes:
+        mirror: whether views may be flipped: not where every class is named by one character, as those of digits and
+            letters are, for a mirrored character is another one or none (ours).
     """
 
     images = True
@@ -51,6 +71,7 @@ class ImageInputs:
 
     def __init__(self, catalogue: Catalogue, size: int) -> None:
         self.catalogue, self.size = catalogue, size
+        self.mirror = any(len(name) > 1 for name in catalogue.classes)
         self._cache: PixelCache | None = None
 
     def prepare(self, index: NDArray[np.intp], progress: Progress | None = None) -> None:
@@ -63,6 +84,15 @@ class ImageInputs:
         read = self._cache.read(index) if self._cache else decode(self.catalogue, index, self.size).images
         # Bytes travel to the device and become floats there.
         return torch.from_numpy(read).to(device).permute(0, 3, 1, 2).float().div_(255)
+
+    def augmented(self, index: NDArray[np.intp], name: str, rng: np.random.Generator, device: torch.device) -> Tensor:
+        """``(n, 3, size, size)`` in [0, 1], each image augmented on its own."""
+        return augment(self.batch(index, device), name, rng, mirror=self.mirror)
+
+    def prepare_views(self, index: NDArray[np.intp], names: Sequence[str], progress: Progress | None = None) -> None:
+        """Nothing to do beyond :meth:`prepare`: images are augmented as they are asked for."""
+        for name in names:
+            require_known(name)
 
     def digest(self) -> str:
         """The size images are brought to; their files are told apart by name."""
@@ -101,6 +131,28 @@ class FeatureInputs:
         if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
             return store[rows[0] : rows[-1] + 1]
         return store.index_select(0, torch.from_numpy(rows).to(device))
+
+    def augmented(self, index: NDArray[np.intp], name: str, rng: np.random.Generator, device: torch.device) -> Tensor:
+        """The batch itself under ``none``; there is no other view.
+
+        Raises:
+            UsageError: any other augmentation.
+        """
+        self.prepare_views(index, (name,))
+        return self.batch(index, device)
+
+    def prepare_views(self, index: NDArray[np.intp], names: Sequence[str], progress: Progress | None = None) -> None:
+        """Nothing to do: there is one view.
+
+        Raises:
+            UsageError: any augmentation but ``none``.
+        """
+        for name in names:
+            if name != "none":
+                raise UsageError(
+                    f"Features of an artifact have one view, and {name!r} asks for augmented images: give the images "
+                    "(--data) and --finetune none in place of --features."
+                )
 
     def digest(self) -> str:
         """SHA-256 of the features."""

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.config import DataConfig, Value, is_table
 from experiments.data.catalogue import Catalogue
 from experiments.data.datasets import open_dataset
 from experiments.data.decode import decode
@@ -17,7 +16,9 @@ from experiments.data.names import TEST, long_tailed
 from experiments.data.protocols import long_tailed_protocol, protocol, shot_thresholds
 from experiments.data.settings import make_counts
 from experiments.data.splits import Split, make_split
+from experiments.data_config import DataConfig, is_table
 from experiments.inputs import Progress
+from experiments.named_values import Value
 from geometry.errors import UsageError
 from geometry.shots import ShotThresholds
 
@@ -67,11 +68,14 @@ def split_catalogue(catalogue: Catalogue, config: DataConfig) -> tuple[Split, Sh
             table,
             held_out_name,
             validation=reserved,
+            labels=config.labels,
             in_order=comes_in_order(catalogue),
             whole_target=True,
         )
     else:
-        split = make_split(catalogue, table, held_out_name, validation=validation, seed=config.seed)
+        split = make_split(
+            catalogue, table, held_out_name, validation=validation, seed=config.seed, labels=config.labels
+        )
     if config.shots is not None:
         return split, ShotThresholds(*config.shots)
     if two_splits and published.shots is not None:

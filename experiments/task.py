@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from experiments.config import DataConfig, RunConfig
 from experiments.data.catalogue import Catalogue
 from experiments.data.protocols import shot_thresholds
-from experiments.data.splits import PARTS, Split
+from experiments.data.splits import PARTS, UNLABELLED, Split
 from experiments.devices import pick_device
 from experiments.frozen import FrozenInputs
 from experiments.inputs import FeatureInputs, ImageInputs, Inputs, Progress
@@ -39,8 +39,8 @@ class Task:
         held_out: the domain no training sample comes from.
         labels: ``(N,)`` classes.
         domain: ``(N,)`` positions in ``domains``.
-        part: ``(N,)`` names: train, validation, source_test, target, or another that is not used.
-        counts: ``(M, K)`` training samples per domain and class.
+        part: ``(N,)`` names: train, unlabelled, validation, source_test, target, or another that is not used.
+        counts: ``(M, K)`` training samples per domain and class, with and without labels.
         shot_thresholds: boundaries of many, medium and few; None where nothing is split.
         sample_ids: N names.
         inputs: the samples themselves.
@@ -74,6 +74,14 @@ class Task:
         """``(M_s, K)`` training samples of the source domains."""
         return self.counts[list(self.sources)]
 
+    @property
+    def labelled_counts(self) -> NDArray[np.int64]:
+        """``(M_s, K)`` training samples of the source domains whose class is known."""
+        known = self.indices("train")
+        counts = np.zeros_like(self.counts)
+        np.add.at(counts, (self.domain[known], self.labels[known]), 1)
+        return counts[list(self.sources)]
+
     def indices(self, part: str, domain: int | None = None) -> NDArray[np.intp]:
         """Samples of one part (and one domain)."""
         chosen = self.part == part
@@ -81,9 +89,8 @@ class Task:
 
     def prepare(self, progress: Progress | None = None) -> None:
         """Decode what every checkpoint asks for: training, validation and target samples."""
-        self.inputs.prepare(
-            np.concatenate([self.indices(part) for part in ("train", "validation", "target")]), progress
-        )
+        parts = ("train", UNLABELLED, "validation", "target")
+        self.inputs.prepare(np.concatenate([self.indices(part) for part in parts]), progress)
 
     def save_tables(self, directory: Path) -> None:
         """Write counts.csv (training samples per source domain and class) and splits.csv (every sample's part)."""
@@ -170,7 +177,14 @@ def _from_images(config: RunConfig, progress: Progress | None) -> Task:
     images = ImageInputs(split.catalogue, image_size(split.catalogue, config.data))
     inputs: Inputs = images
     if config.model.finetune == "none":
-        inputs = FrozenInputs(images, config.model, config.data.seed, pick_device(config.optim.device))
+        inputs = FrozenInputs(
+            images,
+            config.model,
+            config.data.seed,
+            pick_device(config.optim.device),
+            config.model.view_copies,
+            config.optim.precision,
+        )
     return _from_split(split, thresholds, inputs, {"source": plain(asdict(config.data.filled()))}, broken)
 
 
@@ -186,7 +200,7 @@ def _from_split(
         labels=catalogue.label,
         domain=catalogue.domain,
         part=np.asarray(PARTS)[split.part],
-        counts=split.counts("train"),
+        counts=split.counts("train") + split.counts(UNLABELLED),
         shot_thresholds=thresholds,
         sample_ids=catalogue.paths,
         inputs=inputs,
@@ -224,8 +238,9 @@ def _from_artifact(path: Path, artifact: Artifact) -> Task:
     train = part == "train"
     if not train.any():
         raise DataError(f"Expected training samples in {path}, its train split is empty.")
+    taught = train | (part == UNLABELLED)
     counts = np.zeros((artifact.num_domains, artifact.num_classes), dtype=np.int64)
-    np.add.at(counts, (artifact.domains[train], artifact.labels[train]), 1)
+    np.add.at(counts, (artifact.domains[taught], artifact.labels[taught]), 1)
     data = dict(artifact.provenance.get("data", {}))
     name = str(data.get("dataset", path.stem))
     setting = str(data.get("setting", ""))

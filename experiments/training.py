@@ -9,41 +9,35 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from experiments.acceleration import accelerate
-from experiments.algorithms import Algorithm, Batch, TrainingSet, build_algorithm
-from experiments.algorithms.registry import resolve_options
-from experiments.augment import augment
+from experiments.algorithms import Algorithm, TrainingSet, build_algorithm
+from experiments.algorithms.registry import algorithm_named, resolve_options
 from experiments.config import RunConfig
-from experiments.data.batches import BatchSampler, ClassAwareSampler, Sampler
+from experiments.data.splits import UNLABELLED
 from experiments.descent import Descent
 from experiments.devices import pick_device
 from experiments.distributed import Ranks, join
 from experiments.divergence import DivergedError, broken_weights
 from experiments.evaluation import accuracies, predict
+from experiments.inputs import Progress
 from experiments.models import build_classifier
 from experiments.models.weights import weights_record
 from experiments.optimizers import build_optimizer, learning_rate, set_learning_rate
 from experiments.origin import config_digest, require_same_origin, resolved
 from experiments.provenance import provenance
 from experiments.runs import Checkpoint, RunDirectory
+from experiments.step_batches import StepBatches, step_rng
 from experiments.task import Task, open_task
 from geometry.atomic import write_json
 from geometry.errors import UsageError
 from geometry.shots import group_masks, shot_groups
 
-PURPOSES = ("terms", "augment", "probe")  # separate random streams; append only, the position is the stream
 SELECTION = "best balanced validation accuracy"
 LAST = "the last checkpoint, as there are no validation images"
 Report = Callable[[int, dict[str, float]], None]
-
-
-def step_rng(seed: int, step: int, purpose: str) -> np.random.Generator:
-    """The randomness of one purpose at one training step: no history, so resuming needs none."""
-    return np.random.default_rng(np.random.SeedSequence([seed, PURPOSES.index(purpose), step]))
 
 
 def build(config: RunConfig, task: Task, device: torch.device) -> Algorithm:
@@ -55,6 +49,8 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Algorithm:
         weights=config.model.weights,
         num_inputs=task.inputs.num_inputs,
         projection=config.model.projection,
+        projection_norm=config.model.projection_norm,
+        cosine=config.model.classifier == "cosine",
         finetune=config.model.finetune,
     )
 
@@ -62,30 +58,23 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Algorithm:
         index = task.indices(part)
         return task.inputs.batch(index, device), torch.as_tensor(task.labels[index]).to(device)
 
-    training_set = TrainingSet(task.source_counts, config.optim.steps, None if task.inputs.images else features)
+    training_set = TrainingSet(
+        task.labelled_counts,
+        config.optim.steps,
+        None if task.inputs.images else features,
+        unlabelled=len(task.indices(UNLABELLED)),
+    )
     return build_algorithm(config.optim.algorithm, model, training_set, config.optim.options).to(device)
 
 
-def build_sampler(config: RunConfig, task: Task) -> Sampler:
-    """The configured order of the training samples."""
-    pools = [task.indices("train", domain) for domain in task.sources]
-    if config.optim.sampling == "class-aware":
-        return ClassAwareSampler(pools, task.labels, config.optim.batch_size, config.data.seed)
-    return BatchSampler(pools, config.optim.batch_size, config.data.seed)
-
-
-def next_batch(config: RunConfig, task: Task, sampler: Sampler, step: int, device: torch.device) -> Batch:
-    """The batch of a step, augmented: a pure function of configuration and step."""
-    per_domain = sampler.indices(step)
-    index = np.concatenate(per_domain)
-    inputs = task.inputs.batch(index, device)
-    if task.inputs.images:
-        inputs = augment(inputs, config.optim.augment, step_rng(config.data.seed, step, "augment"))
-    positions = np.repeat(np.arange(len(per_domain)), [len(part) for part in per_domain])
-    return Batch(inputs, torch.as_tensor(task.labels[index]).to(device), torch.as_tensor(positions).to(device))
-
-
-def train(config: RunConfig, path: Path, *, task: Task | None = None, report: Report | None = None) -> RunDirectory:
+def train(
+    config: RunConfig,
+    path: Path,
+    *,
+    task: Task | None = None,
+    report: Report | None = None,
+    progress: Progress | None = None,
+) -> RunDirectory:
     """Train, or resume, or return at once when the run is done.
 
     On a CPU, with the same number of threads, a run that was killed and resumed ends with the same bytes as one that
@@ -96,14 +85,18 @@ def train(config: RunConfig, path: Path, *, task: Task | None = None, report: Re
         path: the run directory.
         task: the data, where the caller has opened them already.
         report: called after each step with the step and its loss terms.
+        progress: called while the features of augmented views are computed, where a frozen backbone makes them.
 
     Raises:
-        UsageError: the directory holds another configuration; an unknown name.
+        UsageError: the directory holds another configuration; an unknown name; several processes for an algorithm whose
+            gradient they cannot share.
         DataError: data are missing or broken; the directory cannot be written.
         DivergedError: a loss term, a gradient or a weight is NaN or infinite.
     """
     resolve_options(config.optim.algorithm, config.optim.options)
     ranks = join()
+    if algorithm_named(config.optim.algorithm).one_process and ranks.size > 1:
+        raise UsageError(f"{config.optim.algorithm} differentiates the backbone's own gradient; use one process.")
     run, device = RunDirectory(path), pick_device(config.optim.device)
     if ranks.share(run.path.exists() and run.finished):
         run.start(resolved(config))
@@ -117,6 +110,7 @@ def train(config: RunConfig, path: Path, *, task: Task | None = None, report: Re
         if ranks.first:
             task.save_tables(run.path)
         task.prepare()
+        trainer.batches.prepare(progress)
         began = time.monotonic()
         trainer.run(report)
         if ranks.first:
@@ -147,8 +141,6 @@ class _Trainer:
     def __init__(self, config: RunConfig, task: Task, run: RunDirectory, device: torch.device, ranks: Ranks) -> None:
         self.config, self.task, self.run_directory, self.device, self.ranks = config, task, run, device, ranks
         self.algorithm = build(config, task, device)
-        if self.algorithm.one_process and ranks.size > 1:
-            raise UsageError(f"{config.optim.algorithm} differentiates the backbone's own gradient; use one process.")
         self.algorithm.train()
         backbone = self.algorithm.model.backbone
         accelerate(backbone, precision=config.optim.precision, compiled=config.optim.compile, device=device)
@@ -160,7 +152,7 @@ class _Trainer:
             average=ranks.average_gradients,
             diverged=lambda broken: self._diverged(self.step, broken),
         )
-        self.sampler = build_sampler(config, task)
+        self.batches = StepBatches(config, task, device, self.algorithm.views, self.algorithm.unlabelled_views)
         self.groups = group_masks(shot_groups(task.source_counts, task.shot_thresholds))
         self.step, self.best_score, self.best_step = 0, -1.0, 0
         self.data_digest = task.digest()
@@ -196,7 +188,7 @@ class _Trainer:
                 report(self.step, terms)
 
     def _advance(self) -> dict[str, float]:
-        batch = next_batch(self.config, self.task, self.sampler, self.step, self.device)
+        batch = self.batches.at(self.step)
         rate = learning_rate(self.config.optim, self.step)
         set_learning_rate(self.optimizer, rate * self.algorithm.rate_factor)
         rng = step_rng(self.config.data.seed, self.step, "terms")
@@ -206,7 +198,7 @@ class _Trainer:
 
     def _diverged(self, step: int, broken: Sequence[str]) -> DivergedError:
         """What stopped step ``step`` (from 0); diverged.json beside the checkpoint names its whole batch."""
-        batch = [self.task.sample_ids[i] for i in np.concatenate(self.sampler.indices(step))]
+        batch = self.batches.sample_ids(step)
         if self.ranks.first:
             found = {"step": step + 1, "not_finite": broken, "batch": batch}
             write_json(self.run_directory.path / "diverged.json", found)
@@ -218,7 +210,7 @@ class _Trainer:
 
     def _evaluate(self) -> None:
         row: dict[str, Any] = {"step": self.step}
-        for part in ("validation", "target"):
+        for part in ("validation", UNLABELLED, "target"):
             index = self.task.indices(part)
             if len(index) == 0:
                 continue

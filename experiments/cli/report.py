@@ -15,7 +15,8 @@ from experiments.cli.check import Check
 from experiments.cli.compare import Compare
 from experiments.cli.measure import Measure
 from experiments.cli.words import command_line, flags, joined
-from experiments.config import EMBEDDINGS, data_config
+from experiments.config import EMBEDDINGS
+from experiments.data_config import data_config
 from geometry.artifact import Artifact, load
 from geometry.errors import DataError, UsageError
 

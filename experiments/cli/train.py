@@ -8,7 +8,8 @@ from typing import Annotated
 import tyro
 
 from experiments.arguments import OptionalPath
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig, Value, named_values
+from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.named_values import Value, named_values
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def run_training(config: RunConfig, out: Path) -> None:
         def report(step: int, terms: dict[str, float]) -> None:
             update(step, steps, "  ".join(f"{name.removeprefix('loss/')} {value:.3f}" for name, value in terms.items()))
 
-        run = train(config, out, task=task, report=report)
+        run = train(config, out, task=task, report=report, progress=lambda done, of: update(done, of, "views"))
     last = [row for row in run.metrics() if "target/accuracy" in row or "validation/accuracy" in row][-1:]
     parts = {
         f"{part} {name.replace('_', ' ')}": row.get(f"{part}/{name}")

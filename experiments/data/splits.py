@@ -17,7 +17,8 @@ from geometry.artifact import SPLITS
 from geometry.atomic import write_csv
 from geometry.errors import DataError
 
-PARTS = (*SPLITS, "target_unused")
+UNLABELLED = "unlabelled"
+PARTS = (*SPLITS, "target_unused", UNLABELLED)
 TARGET_SHARE = 0.8
 # A table wider than this in a terminal says less than its summary.
 WIDEST_TABLE = 12
@@ -91,7 +92,7 @@ class Split:
             "held_out": self.held_out,
             "validation": self.validation,
             "seed": self.seed,
-            "sizes": self.sizes,
+            "sizes": {name: size for name, size in self.sizes.items() if size or name != UNLABELLED},
             "sha256": self.digest,
         }
 
@@ -125,6 +126,7 @@ def make_split(
     *,
     validation: int | NDArray[np.int64],
     seed: int = 0,
+    labels: int = 0,
     in_order: bool = False,
     whole_target: bool = False,
 ) -> Split:
@@ -141,6 +143,8 @@ def make_split(
         held_out: the target domain, or None.
         validation: validation images per source cell, or ``(M_s, K)`` of them.
         seed: of the shuffles.
+        labels: training images per source cell that keep their label, at most; the others are the part ``unlabelled``.
+            0 labels them all.
         in_order: take every source cell's images in catalogue order, so that smaller counts give nested subsets.
         whole_target: the held-out domain is a test split that somebody published; all of it is the target.
 
@@ -162,7 +166,7 @@ def make_split(
     if table.classes != catalogue.classes:
         raise DataError("Expected counts for the classes of the data set in its order, the table has others.")
     table.require_available(catalogue.sizes[[catalogue.domains.index(name) for name in table.domains]], reserved)
-    train, validate, source_test, to_target, unused = range(len(PARTS))
+    train, validate, source_test, to_target, unused, unlabelled = range(len(PARTS))
     part = np.full(len(catalogue), source_test, dtype=np.int64)
     for m, domain in enumerate(catalogue.domains):
         for k, cls in enumerate(catalogue.classes):
@@ -176,6 +180,7 @@ def make_split(
                 row = table.domains.index(domain)
                 n, more = table.counts[row, k], reserved[row, k]
                 taken = cell if in_order else shuffled
-                part[taken[:n]] = train
+                part[taken[:n]] = unlabelled if labels else train
+                part[taken[: min(n, labels)]] = train
                 part[taken[n : n + more]] = validate
     return Split(catalogue, table, held_out, int(reserved.max(initial=0)), int(seed), part)

@@ -6,15 +6,28 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from torch.nn.utils.parametrize import register_parametrization
 
 from experiments.models.backbones import build_backbone
 from experiments.models.image_backbone import ImageBackbone
+
+COSINE_SCALE = 30.0
+
+
+class UnitRows(nn.Module):
+    """Rows of one length, whatever the length of what is trained: ``scale w_k / |w_k|``."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """``(K, D)`` to ``(K, D)``."""
+        return COSINE_SCALE * normalize(rows, dim=1)
 
 
 class Classifier(nn.Module):
     """``logits = head(backbone(normalised inputs))``, and a projection head beside the linear one where wanted.
 
-    ``features(x)`` is exactly what the linear head reads, so boundary distances in feature space are exact.
+    ``features(x)`` is exactly what the linear head reads, so boundary distances in feature space are exact. A cosine
+    classifier (scale 30, as BCL and ECL's predecessor train it) is linear on features of length one: ``features`` are
+    then unit vectors, ``head.weight`` has rows of length 30, and its bias stays zero.
 
     Args:
         backbone: inputs to ``(N, num_features)``; an :class:`ImageBackbone` where inputs are images.
@@ -22,6 +35,8 @@ class Classifier(nn.Module):
         num_classes: K.
         images: whether inputs are images, to be normalised.
         projection: dimension P of the projection head, 0 for none.
+        projection_norm: ``batch`` for BatchNorm after the projection head's first layer, else ``none``.
+        cosine: whether the classifier is a cosine classifier.
         train_backbone: whether gradients reach the backbone; without, it also stays in evaluation mode.
     """
 
@@ -33,6 +48,8 @@ class Classifier(nn.Module):
         *,
         images: bool,
         projection: int = 0,
+        projection_norm: str = "none",
+        cosine: bool = False,
         train_backbone: bool = True,
     ) -> None:
         super().__init__()
@@ -40,7 +57,11 @@ class Classifier(nn.Module):
         self.head = nn.Linear(num_features, num_classes)
         if isinstance(backbone, ImageBackbone):
             backbone.initialise(self.head)
-        self.projection = _projection_head(num_features, projection) if projection else None
+        self.cosine = cosine
+        if cosine:
+            nn.init.zeros_(self.head.bias).requires_grad_(False)
+            register_parametrization(self.head, "weight", UnitRows())
+        self.projection = _projection_head(num_features, projection, projection_norm) if projection else None
         self.images = images
         self.train_backbone = train_backbone
         backbone.requires_grad_(train_backbone)
@@ -51,7 +72,13 @@ class Classifier(nn.Module):
     def features(self, inputs: Tensor) -> Tensor:
         """``(N, ...)`` inputs (images in [0, 1], or feature vectors) to ``(N, D)`` features."""
         with nullcontext() if self.train_backbone else torch.no_grad():
-            return self.backbone((inputs - self.mean) / self.std if self.images else inputs)
+            found = self.backbone((inputs - self.mean) / self.std if self.images else inputs)
+            return normalize(found, dim=1) if self.cosine else found
+
+    @property
+    def class_rows(self) -> Tensor:
+        """``(K, D)`` the classifier's rows as they are trained, before a cosine classifier gives them their length."""
+        return self.head.parametrizations.weight.original if self.cosine else self.head.weight
 
     def project(self, features: Tensor) -> Tensor:
         """``(N, D)`` features to unit vectors: ``(N, P)`` of the projection head, or the features' own directions."""
@@ -69,10 +96,11 @@ class Classifier(nn.Module):
         return self
 
 
-def _projection_head(num_features: int, dimensions: int) -> nn.Sequential:
-    """One hidden layer as wide as the features (Chen et al. 2020; Khosla et al. 2020)."""
+def _projection_head(num_features: int, dimensions: int, norm: str) -> nn.Sequential:
+    """One hidden layer as wide as the features (Chen et al. 2020; Khosla et al. 2020), normalised where BCL does."""
+    between = [nn.BatchNorm1d(num_features)] if norm == "batch" else []
     return nn.Sequential(
-        nn.Linear(num_features, num_features), nn.ReLU(inplace=True), nn.Linear(num_features, dimensions)
+        nn.Linear(num_features, num_features), *between, nn.ReLU(inplace=True), nn.Linear(num_features, dimensions)
     )
 
 
@@ -84,6 +112,8 @@ def build_classifier(
     weights: str = "none",
     num_inputs: int | None = None,
     projection: int = 0,
+    projection_norm: str = "none",
+    cosine: bool = False,
     finetune: str = "all",
 ) -> Classifier:
     """A freshly initialised classifier; the same seed gives the same parameters.
@@ -96,6 +126,8 @@ def build_classifier(
         weights: pretrained weights of the backbone: a path, ``imagenet`` or ``none``.
         num_inputs: dimension of the feature vectors for ``features``.
         projection: dimension of the projection head, 0 for none.
+        projection_norm: ``none`` or ``batch``.
+        cosine: whether the classifier is a cosine classifier.
         finetune: ``all``, or ``head`` or ``none`` for a backbone that stays as it is.
 
     Raises:
@@ -111,5 +143,7 @@ def build_classifier(
             num_classes,
             images=name != "features",
             projection=projection,
+            projection_norm=projection_norm,
+            cosine=cosine,
             train_backbone=finetune == "all",
         )

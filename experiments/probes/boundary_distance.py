@@ -72,7 +72,7 @@ def record_boundary_distance(
     samples = order[index]
     source: Inputs = task.inputs
     if isinstance(source, FrozenInputs):
-        source, model = source.pixels, source.network(model.head)
+        source, model = source.pixels, source.network(model)
     score = _differentiable(model, source.images)
     found: list[Boundary] = []
     for start in range(0, len(samples), CHUNK):

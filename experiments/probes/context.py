@@ -13,8 +13,8 @@ from experiments.algorithms import Algorithm, Batch
 from experiments.algorithms.registry import resolve_options
 from experiments.config import RunConfig
 from experiments.runs import RunDirectory
+from experiments.step_batches import StepBatches, step_rng
 from experiments.task import Task
-from experiments.training import build_sampler, next_batch, step_rng
 
 PROBE_BATCHES = 64
 
@@ -57,9 +57,8 @@ class Context:
     def batches(self, most: int = PROBE_BATCHES) -> Iterator[Batch]:
         """The run's own first training batches, without augmentation."""
         plain = replace(self.config, optim=replace(self.config.optim, augment="none"))
-        sampler = build_sampler(self.config, self.task)
-        steps = range(self.steps)
-        return islice((next_batch(plain, self.task, sampler, step, self.device) for step in steps), most)
+        batches = StepBatches(plain, self.task, self.device)
+        return islice(map(batches.at, range(self.steps)), most)
 
     def rngs(self, most: int = PROBE_BATCHES) -> Iterator[np.random.Generator]:
         """One source of randomness for each of :meth:`batches`."""

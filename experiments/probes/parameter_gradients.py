@@ -67,7 +67,7 @@ def record_parameter_gradients(
         ``parameter_gradient/<form>/count`` ``(T, K)``, the class's samples in the batch.
     """
     every = {**forms, **({} if own is None else {"own": own})}
-    head = list(model.head.parameters())
+    head = [parameter for parameter in model.head.parameters() if parameter.requires_grad]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     inside = {id(parameter) for parameter in head}
     # The head first, so that its part of a gradient is a prefix of the whole.

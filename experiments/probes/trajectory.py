@@ -12,8 +12,8 @@ from experiments.algorithms import Algorithm
 from experiments.evaluation import predict
 from experiments.probes.anchor_gradients import record_anchor_gradients
 from experiments.probes.context import Context, Recorded
+from experiments.step_batches import StepBatches
 from experiments.task import Task
-from experiments.training import build_sampler
 from geometry.errors import DataError
 
 GRADIENT_BATCHES = 16  # at every moment; a batch is forward and backward for four losses
@@ -158,7 +158,7 @@ def _load(algorithm: Algorithm, context: Context, step: int) -> None:
 def _batch_rows(context: Context) -> list[NDArray[np.intp]]:
     """The run's first batches, as rows among the training samples."""
     row = _Cells(context.task).row
-    sampler = build_sampler(context.config, context.task)
+    sampler = StepBatches(context.config, context.task, context.device).sampler
     return [row[np.concatenate(sampler.indices(step))] for step in range(context.steps)]
 
 

@@ -6,7 +6,8 @@ import torch
 from torchvision.transforms.v2 import functional
 
 from experiments import colour
-from experiments.augment import apply, augment, draw
+from experiments.augment import augment
+from experiments.crop_and_colour import apply, draw
 from geometry.errors import UsageError
 
 

@@ -10,8 +10,9 @@ from experiments.config import DataConfig, OptimConfig, RunConfig
 from experiments.extraction import extract_run
 from experiments.probes.context import Context
 from experiments.probes.trajectory import MOMENTUM, trajectory
+from experiments.step_batches import StepBatches
 from experiments.task import open_task
-from experiments.training import build, build_sampler, train
+from experiments.training import build, train
 from geometry.artifact import Artifact
 from geometry.errors import DataError
 from geometry.trajectory import read_trajectory
@@ -95,7 +96,7 @@ def test_heads_and_errors_are_those_of_the_snapshots(context, recorded):
 
 
 def test_prototypes_of_the_runs_own_batches_and_their_moving_average(context, recorded):
-    task, sampler = context.task, build_sampler(context.config, context.task)
+    task, sampler = context.task, StepBatches(context.config, context.task, context.device).sampler
     part = {
         name: recorded[f"batch_prototypes/{name}"] for name in ("step", "batch", "domain", "class", "count", "mean")
     }
