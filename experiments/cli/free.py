@@ -40,6 +40,8 @@ class Free:
         tailgeom free --loss ecl --counts 60,30,12,5,2 --set prototypes=linear compensation=1 duality=1
         tailgeom free --study --out experiments/results/free
         tailgeom free --forms --out experiments/results/free_ecl
+        tailgeom free --forms --loss fixclr --out experiments/results/free_fixclr
+        tailgeom free --loss fixclr --counts 6,6,6,6,6 --tau 0.5 --set other_domains_only=true domains=3
 
     Attributes:
         loss: a loss named above.
@@ -55,7 +57,8 @@ class Free:
         study: every loss of the project over temperatures, anchor reductions and imbalances; writes table.csv,
             table.md and the figure into --out, and goes on where it was interrupted.
         forms: likewise every form of ECL's loss (prototype shares, denominators, anchor averages, prototypes, with and
-            without its other losses) over temperatures and imbalances.
+            without its other losses) over temperatures and imbalances; with --loss fixclr every form of FixCLR's
+            repelling term, alone and beside cross-entropy, and its gradient beside that of other losses.
         jobs: processes of a study; -1 is one a core.
         json: print the result as JSON and nothing else.
         out: also write the result into this directory as JSON, CSV and LaTeX.
@@ -132,19 +135,23 @@ class Free:
 
         from experiments.cli.output import emit_json, progress_bar, say
         from experiments.cli.words import command_line, flags
-        from experiments.free import forms, study, table
-        from figures import equilibrium_forms, style
+        from experiments.free import forms, repelling_forms, study, table
+        from figures import equilibrium_forms, repel_only, style
         from figures import free as spreads
 
         if self.study and self.forms:
             raise UsageError("Expected one of --study and --forms, got both.")
         if self.out is None:
             raise UsageError("Expected --out DIR with a study, such as experiments/results/free.")
-        if self.loss or self.counts or self.set or self.dim is not None or self.tau is not None:
-            word = "--study" if self.study else "--forms"
+        word = "--study" if self.study else "--forms"
+        repelling = self.forms and self.loss == "fixclr"
+        if self.forms and self.loss not in ("", "ecl", "fixclr"):
+            raise UsageError(f"Expected --loss ecl or fixclr beside --forms, got {self.loss!r}.")
+        if (self.study and self.loss) or self.counts or self.set or self.dim is not None or self.tau is not None:
             raise UsageError(f"The study chooses losses, counts and options itself; leave these out beside {word}.")
         begun, kept = time.perf_counter(), Path(self.out) / "cells"
-        grid, starts = (study.cells(), study.STARTS) if self.study else (forms.forms(), forms.STARTS)
+        chosen = repelling_forms if repelling else forms
+        grid, starts = (study.cells(), study.STARTS) if self.study else (chosen.forms(), chosen.STARTS)
         with progress_bar("experiments") as update:
             rows = study.run_study(
                 kept, grid, seed=self.seed, starts=self.starts or starts, jobs=self.jobs, progress=update
@@ -153,13 +160,16 @@ class Free:
         origin = {"command": command, "seed": self.seed, "seconds": time.perf_counter() - begun}
         if self.study:
             table.write_table(Path(self.out), rows, **origin)
-            said, drawn = table.findings(rows), spreads.figure(rows)
-            style.save(drawn, Path(self.out) / "free")
+            said, drawn, name = table.findings(rows), spreads.figure(rows), "free"
+        elif repelling:
+            beside = repelling_forms.write_forms(Path(self.out), rows, **origin)
+            said, name = repelling_forms.findings(rows), "figure"
+            drawn = repel_only.figure(repelling_forms.drawn(rows), [row for row in beside if row["space"] == "vectors"])
         else:
             forms.write_forms(Path(self.out), rows, **origin)
-            said = forms.findings(rows)
+            said, name = forms.findings(rows), "figure"
             drawn = equilibrium_forms.figure([row for row in rows if row["variant"] == forms.WHOLE])
-            style.save(drawn, Path(self.out) / "figure")
+        style.save(drawn, Path(self.out) / name)
         shutil.rmtree(kept, ignore_errors=True)
         if self.json:
             emit_json({"rows": rows, "findings": said})

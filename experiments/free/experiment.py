@@ -47,6 +47,7 @@ class FreeOptimum:
         alignment: smallest cosine of a class mean (centred as the geometry is) with the class's own vector, a prototype
             or a classifier row; NaN for a loss without such vectors.
         deviations: standard deviation over pairs of the cosines that each random start reached.
+        spreads: largest distance of a sample from its class mean that each random start reached.
         errors: Gram error against each target.
         program: the convex program's word on this loss, where there is one.
         simplex_value: the loss at the exact simplex with collapsed samples, the classes' own vectors (prototypes,
@@ -78,6 +79,7 @@ class FreeOptimum:
     geometry: Geometry
     alignment: float
     deviations: tuple[float, ...]
+    spreads: tuple[float, ...]
     errors: Mapping[str, float]
     program: Program | None
     simplex_value: float
@@ -158,6 +160,7 @@ def free_optimum(
         geometry=geometry,
         alignment=_alignment(goal, best),
         deviations=tuple(shape.cosine_std for shape in shapes),
+        spreads=tuple(shape.spread for shape in shapes),
         errors=target_errors(goal, tuple(counts), geometry),
         program=program_check(goal, tuple(counts), best.value, geometry),
         simplex_value=simplex_value,

@@ -13,6 +13,8 @@ from experiments.free.classified import DEFAULTS, equilibrium
 from experiments.free.mixed import mixed_plan
 from experiments.free.population import NAMES as POPULATION
 from experiments.free.population import population_loss
+from experiments.free.repelling import DEFAULTS as REPELLING
+from experiments.free.repelling import repelling
 from experiments.free.spaces import LayerPeeled, Logits, Space, UnitVectors
 from geometry.errors import UsageError
 
@@ -181,12 +183,6 @@ def _supcon(*arguments: Tensor, **settings: Any) -> Tensor:
     return supcon(*arguments, **settings)
 
 
-def _repel(*arguments: Tensor, **settings: Any) -> Tensor:
-    from experiments.losses.fixclr import repel_only
-
-    return repel_only(*arguments, **settings)
-
-
 def _ndcl(*arguments: Tensor, **settings: Any) -> Tensor:
     from experiments.losses.ndcl import negative_dominant_contrast
 
@@ -222,7 +218,7 @@ LOSSES: dict[str, Kind] = {
         _BALANCED | {"prototype_share": "equal"},
         _equilibrium,
     ),
-    "fixclr": Kind("FixCLR's repelling term", _SAMPLE | {"level": "sample", "aggregate": "sum"}, _contrast(_repel)),
+    "fixclr": Kind("FixCLR's repelling term, alone or beside cross-entropy", _SAMPLE | dict(REPELLING), repelling),
     "ndcl": Kind(
         "NDCL's contrast with its negatives in the numerator",
         _NDCL | {"dissimilarity": "exp", "aggregate": "sum", "negatives": "real", "lam": 0.5},

@@ -16,6 +16,8 @@ from geometry.optimum.resolution import distinct_vectors, matrix_rank
 
 Array = NDArray[np.float64]
 
+DIRECTED = 1e-6  # of the samples' length: a shorter class mean has the direction of what the descent left
+
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
@@ -23,7 +25,7 @@ class Geometry:
 
     Attributes:
         gram: ``(C, C)`` cosines of the class means; of predictions and of features of the layer-peeled model, around
-            their mean. NaN where a mean has no direction.
+            their mean. NaN where a mean has no direction (shorter than 1e-6 of the samples).
         lengths: ``(C,)`` lengths of the (centred) class means.
         cosine_mean: mean over pairs of classes; -1/(C - 1) for the simplex.
         cosine_std: population standard deviation over pairs; 0 for the simplex.
@@ -59,12 +61,14 @@ def geometry_of(vectors: Array, labels: NDArray[np.int64], *, centred: bool) -> 
     scale = np.sqrt((vectors**2).sum(axis=1).mean())
     if centred:
         means = means - means.mean(axis=0)
-    gram = cosines(means @ means.T)
+    lengths = np.linalg.norm(means, axis=1)
+    directed = np.where(lengths[:, None] > DIRECTED * scale, means, 0.0)
+    gram = cosines(directed @ directed.T)
     defined = bool(np.isfinite(gram).all())
     pairs = gram[np.triu_indices(len(gram), 1)]
     return Geometry(
         gram=gram,
-        lengths=np.asarray(np.linalg.norm(means, axis=1), dtype=np.float64),
+        lengths=np.asarray(lengths, dtype=np.float64),
         cosine_mean=float(pairs.mean()),
         cosine_std=float(pairs.std()),
         deviation=float(np.abs(pairs + 1.0 / (len(gram) - 1)).max()),
@@ -137,6 +141,7 @@ def program_check(goal: Objective, counts: tuple[int, ...], value: float, geomet
     if settings is None or not isinstance(goal.space, UnitVectors):
         return None
     optimum = solve(counts, **settings, require_certificate=False)
+    value -= program_shift(goal, counts)
     unique = settings["loss"] not in ("hinge", "linear")
     difference = float(np.abs(geometry.gram - optimum.gram).max()) if unique else float("nan")
     gap = (value - optimum.value) / (abs(optimum.value) or 1.0)
@@ -151,10 +156,23 @@ def program_settings(goal: Objective) -> dict[str, object] | None:
         if "negatives" in options:
             options["negatives"] = None if options["negatives"] == "inf" else int(options["negatives"])
         return options
+    if goal.name == "fixclr":
+        plain = {"level": "sample", "domains": 1.0, "weight": 1.0, "classifier": 0.0, "anchor_reduction": "sample"}
+        same = all(options[name] == word for name, word in plain.items())
+        return {"loss": "lme", "tau": options["tau"]} if same else None
     whole = options.get("include_anchor") and options.get("anchor_reduction") == "sample"
     if goal.name == "infonce-batch" and whole and options["q"] != "plain":
         return {"loss": "infonce", "tau": options["tau"], "q": options["q"]}
     return None
+
+
+def program_shift(goal: Objective, counts: tuple[int, ...]) -> float:
+    """The loss less the program's, a constant: repelling lacks the program's attraction to the anchor itself."""
+    if goal.name != "fixclr":
+        return 0.0
+    size = np.asarray(counts, dtype=np.float64)
+    others = np.log(size.sum() - size) @ size / size.sum() if goal.options["aggregate"] == "sum" else 0.0
+    return float(1.0 / goal.options["tau"] + others)
 
 
 def boundary_share(goal: Objective, point: Array) -> float:

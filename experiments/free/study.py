@@ -48,6 +48,9 @@ HEADER = (
     "alignment",
     "least_start_std",
     "most_start_std",
+    "dimension",
+    "mean_length",
+    "most_start_spread",
 )
 
 
@@ -62,6 +65,7 @@ class Cell:
         options: of the loss.
         imbalance: name of the counts.
         counts: samples a class.
+        dimension: of the vectors; one more than the number of classes by default.
     """
 
     family: str
@@ -70,11 +74,13 @@ class Cell:
     options: Mapping[str, Any]
     imbalance: str
     counts: tuple[int, ...]
+    dimension: int | None = None
 
     @property
     def key(self) -> str:
         """A file name of its own."""
         words = [self.family, self.variant, self.imbalance, *(f"{k}={v}" for k, v in sorted(self.options.items()))]
+        words.append("" if self.dimension is None else f"d={self.dimension}")
         return "-".join(word.replace(" ", "_").replace(",", "") for word in words if word)
 
 
@@ -166,6 +172,9 @@ def row(cell: Cell, found: FreeOptimum) -> tuple[Any, ...]:
         found.alignment,
         min(found.deviations),
         max(found.deviations),
+        found.dimension,
+        geometry.lengths.min(),
+        max(found.spreads),
     )
 
 
@@ -219,7 +228,9 @@ def _solved(cell: Cell, seed: int, starts: int) -> tuple[Cell, tuple[Any, ...]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        found = free_optimum(cell.loss, cell.counts, options=cell.options, seed=seed, starts=starts)
+        found = free_optimum(
+            cell.loss, cell.counts, dimension=cell.dimension, options=cell.options, seed=seed, starts=starts
+        )
     finally:
         torch.set_num_threads(threads)
     return cell, row(cell, found)
