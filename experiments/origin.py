@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from experiments.algorithms.registry import resolve_options
+from experiments.algorithms.registry import recorded_options
 from experiments.config import RunConfig
 from experiments.runs import Checkpoint, RunDirectory
 from experiments.task import Task
@@ -12,9 +12,13 @@ from geometry.errors import DataError
 
 
 def resolved(config: RunConfig) -> dict[str, Any]:
-    """The configuration with every option written out; the device is left to the machine."""
+    """The configuration with its options written out; the device is left to the machine.
+
+    What later versions added and a run leaves at its default is not there, so that the runs of earlier versions, and
+    their digests, stay what they are.
+    """
     plain = config.to_dict()
-    plain["optim"]["options"] = resolve_options(config.optim.algorithm, config.optim.options)
+    plain["optim"]["options"] = recorded_options(config.optim.algorithm, config.optim.options)
     plain["optim"].pop("device")
     return plain
 

@@ -13,14 +13,14 @@ from experiments.models import Classifier
 from geometry.errors import UsageError
 
 
-def check_annealed(weight: float, anneal: float) -> None:
+def check_annealed(weight: float, anneal: float, name: str = "weight") -> None:
     """Refuse options that are out of their range.
 
     Raises:
         UsageError: a negative weight, or a share outside [0, 1].
     """
     if not (weight >= 0 and 0 <= anneal <= 1):
-        raise UsageError(f"Expected weight >= 0 and anneal in [0, 1], got {weight} and {anneal}.")
+        raise UsageError(f"Expected {name} >= 0 and anneal in [0, 1], got {weight} and {anneal}.")
 
 
 class Annealed(Algorithm):

@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from experiments.algorithms.base import TrainingSet
 from experiments.algorithms.contrast import Contrast
 from experiments.algorithms.contrastive import Classification, Contrastive
+from experiments.algorithms.option_types import later
+from experiments.algorithms.prototype_maps import prototype_map
 from experiments.algorithms.search import LogUniform, Range
-from experiments.algorithms.spaces import Space, require_space
+from experiments.algorithms.spaces import Space, dimension, require_space
+from experiments.algorithms.views import check_views
 from experiments.losses.balanced_contrast import Denominator, balanced_contrast
 from experiments.losses.pairs import AnchorReduction, check_temperature
+from experiments.models import Classifier
 from geometry.errors import UsageError
 
 
@@ -28,6 +33,9 @@ class BclOptions:
         prototype_share: bcl (the prototype is one more sample), equal (half of each class), or a share in (0, 1].
         denominator: joint (published) or separate.
         anchor_reduction: mean over every sample (published) or first over each class.
+        views: of a sample that are compared, beside the one that is classified (published 2); 0 compares that one.
+        prototypes: in features and projections, shared (where the samples' own map puts the classifier's rows; ours) or
+            mlp (published: a map of their own).
     """
 
     weight: float = 0.35
@@ -37,9 +45,12 @@ class BclOptions:
     prototype_share: float | Literal["bcl", "equal"] = "bcl"
     denominator: Denominator = "joint"
     anchor_reduction: AnchorReduction = "sample"
+    views: int = later(0)
+    prototypes: Literal["shared", "mlp"] = later("shared")
 
     def __post_init__(self) -> None:
         check_temperature(self.tau)
+        check_views(self.views)
         if not self.weight >= 0:
             raise UsageError(f"Expected weight >= 0, got {self.weight}.")
         if not isinstance(self.prototype_share, str) and not 0 < self.prototype_share <= 1:
@@ -47,14 +58,21 @@ class BclOptions:
 
 
 class BCL(Contrastive):
-    """``L = balanced softmax + weight * BCL`` (Zhu et al. 2022), without its views: every sample is one view.
+    """``L = balanced softmax + weight * BCL`` (Zhu et al. 2022); with ``views=2`` and ``prototypes=mlp`` as published.
 
-    Prototypes are the classifier's weight vectors in feature space, their projections in projection space (as
-    published), and in prediction space the one-hot corners (ours).
+    Prototypes are the classifier's weight vectors in feature space, their projections in projection space, and in
+    prediction space the one-hot corners (all ours), or what a map of their own makes of the weight vectors.
     """
 
     Options = BclOptions
     search: ClassVar[Mapping[str, Range]] = {"weight": LogUniform(1e-3, 1.0), "tau": LogUniform(10**-1.5, 1.0)}
+
+    def __init__(self, model: Classifier, training_set: TrainingSet, options: Any) -> None:
+        super().__init__(model, training_set, options)
+        kind, space = options.prototypes, options.contrast_space
+        mapped = kind in ("linear", "mlp") and space != "predictions"
+        sizes = (model.head.in_features, dimension(model, space))
+        self.prototype_map = prototype_map(kind, *sizes) if mapped else None
 
     def build_contrast(self) -> Contrast:
         """Real negatives and prototypes; an anchor alone in its class still has its prototype."""
@@ -82,9 +100,9 @@ class BCL(Contrastive):
 
     def prototypes(self) -> Tensor:
         """``(K, D)`` one for each class."""
-        weight = self.model.head.weight
-        if self.options.contrast_space == "features":
-            return weight
-        if self.options.contrast_space == "projections":
-            return self.model.project(weight)
-        return torch.eye(len(weight), device=weight.device)
+        rows, space = self.model.class_rows, self.options.contrast_space
+        if space == "predictions":
+            return torch.eye(len(rows), device=rows.device)
+        if self.prototype_map is not None:
+            return self.prototype_map(rows)
+        return self.model.project(rows) if space == "projections" else rows

@@ -11,8 +11,10 @@ from torch.nn.functional import cross_entropy
 
 from experiments.algorithms.base import Algorithm, Batch, TrainingSet
 from experiments.algorithms.contrast import Contrast, Negatives
+from experiments.algorithms.option_types import later
 from experiments.algorithms.search import LogUniform, Range, Uniform
-from experiments.algorithms.spaces import Outputs, Space, require_space
+from experiments.algorithms.spaces import Space, require_space
+from experiments.algorithms.views import check_views, contrast_views, seen_apart
 from experiments.losses.balanced_softmax import balanced_softmax
 from experiments.losses.hard_negatives import Coefficient
 from experiments.losses.pairs import AnchorReduction, check_temperature
@@ -36,6 +38,7 @@ class ContrastiveOptions:
         anchor_reduction: mean over every sample (published) or first over each class.
         rho: Beta(rho, rho) of the mixing coefficient, U(0.1, 0.3), where negatives are mixed.
         mixing: one coefficient a batch, or one a pair.
+        views: of a sample that are compared, beside the one that is classified (published 2); 0 compares that one.
     """
 
     weight: float = 0.1
@@ -46,9 +49,11 @@ class ContrastiveOptions:
     anchor_reduction: AnchorReduction = "sample"
     rho: float = 0.2
     mixing: Coefficient = "batch"
+    views: int = later(0)
 
     def __post_init__(self) -> None:
         check_temperature(self.tau)
+        check_views(self.views)
         if not (self.weight >= 0 and self.rho > 0):
             raise UsageError(f"Expected weight >= 0 and rho > 0, got {self.weight} and {self.rho}.")
 
@@ -70,6 +75,11 @@ class Contrastive(Algorithm):
         self.register_buffer("class_counts", counts, persistent=False)
         self.contrast = self.build_contrast()
 
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The option's number of views to compare."""
+        return contrast_views(self.options.views)
+
     def build_contrast(self) -> Contrast:
         """The contrastive term that the options describe."""
         return Contrast.of(self.options, self.contrast_loss)
@@ -84,11 +94,11 @@ class Contrastive(Algorithm):
 
     def terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """Classification, contrast and their weighted sum."""
-        outputs = Outputs.of(self.model, batch.inputs)
+        outputs, apart, others = seen_apart(self.model, batch)
         if self.options.classification == "balanced_softmax":
             classification = balanced_softmax(outputs.logits, batch.labels, self.class_counts)
         else:
             classification = cross_entropy(outputs.logits, batch.labels)
-        contrast = self.contrast(batch, outputs, rng)
+        contrast = self.contrast(apart, others, rng)
         total = classification + self.options.weight * contrast
         return {"loss": total, "loss/ce": classification, "loss/contrast": contrast}

@@ -10,8 +10,10 @@ from torch.nn.functional import cross_entropy
 
 from experiments.algorithms.base import Algorithm, Batch, TrainingSet
 from experiments.algorithms.memory import Queue, SlowCopy, check_memory
+from experiments.algorithms.option_types import later
 from experiments.algorithms.search import Choice, LogUniform, Range
 from experiments.algorithms.spaces import Outputs, Space, dimension, require_space
+from experiments.algorithms.views import check_views, contrast_views
 from experiments.losses.k_positive import Unused, draw_positives, k_positive_contrast
 from experiments.losses.pairs import check_temperature
 from experiments.models import Classifier
@@ -30,6 +32,7 @@ class KclOptions:
         momentum: of the key encoder.
         contrast_space: predictions, features, or projections (published; wants --projection).
         unused: what the other keys of the class are: negative (published) or neutral (an option of the release).
+        views: 1 for keys of a view of their own (published), 0 for keys of what is classified.
     """
 
     weight: float = 0.1
@@ -39,9 +42,11 @@ class KclOptions:
     momentum: float = 0.999
     contrast_space: Space = "predictions"
     unused: Unused = "negative"
+    views: int = later(0)
 
     def __post_init__(self) -> None:
         check_temperature(self.tau)
+        check_views(self.views, 1)
         check_memory(self.queue, self.momentum)
         if not self.weight >= 0:
             raise UsageError(f"Expected weight >= 0, got {self.weight}.")
@@ -57,7 +62,7 @@ class KCL(Algorithm):
 
     Keys come from a copy of the model that follows it slowly, ``k_i`` from the anchor's own sample and the queue Q from
     earlier batches; ``P_i`` are at most ``positives`` keys of the anchor's class in Q, drawn at random (the release
-    takes those that a sort of ties puts first). A sample has one view here, two in the paper.
+    takes those that a sort of ties puts first).
     """
 
     Options = KclOptions
@@ -73,6 +78,11 @@ class KCL(Algorithm):
         self.slow = SlowCopy(model, options.momentum)
         self.queue = Queue(int(options.queue), dimension(model, options.contrast_space))
 
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The view that keys are of, where it is one of their own."""
+        return contrast_views(self.options.views)
+
     def terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """Cross-entropy, contrast and their weighted sum."""
         options, labels = self.options, batch.labels
@@ -80,7 +90,7 @@ class KCL(Algorithm):
             self.slow.follow(self.model)
         outputs = Outputs.of(self.model, batch.inputs)
         classification = cross_entropy(outputs.logits, labels)
-        own_keys = self.slow.outputs(batch.inputs, outputs).vectors(options.contrast_space)
+        own_keys = self.slow.second_view(batch, outputs).vectors(options.contrast_space)
         keys, key_labels = self.queue.contents()
         positives = draw_positives(labels, key_labels, int(options.positives), rng)
         vectors = outputs.vectors(options.contrast_space)

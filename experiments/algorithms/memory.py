@@ -6,6 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from experiments.algorithms.base import Batch
 from experiments.algorithms.spaces import Outputs
 from experiments.models import Classifier
 from geometry.errors import UsageError
@@ -94,6 +95,13 @@ class SlowCopy(nn.Module):
         """What the copy makes of the inputs that the model made ``outputs`` of; no gradient flows through it."""
         features = self.model.features(inputs.detach()) if self.model.train_backbone else outputs.features.detach()
         return Outputs(self.model, features)
+
+    def second_view(self, batch: Batch, outputs: Outputs) -> Outputs:
+        """What the copy makes of the batch's further view; without any, of the inputs that ``outputs`` are of."""
+        if not batch.views:
+            return self.outputs(batch.inputs, outputs)
+        (view,) = batch.views
+        return self.outputs(view, outputs if self.model.train_backbone else Outputs.of(outputs.model, view))
 
     def train(self, mode: bool = True) -> Self:
         """Evaluation mode, whatever is asked for."""

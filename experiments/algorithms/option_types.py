@@ -1,9 +1,28 @@
 """Values of options: from words to the types that options are annotated with, and those types in words."""
 
+from dataclasses import Field, field
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from experiments.algorithms.search import Value
+
+LATER = "later"
+
+
+def later(default: Any) -> Any:
+    """The field of an option that its algorithm did not have at first: at its default a run is as it was without it."""
+    return field(default=default, metadata={LATER: True})
+
+
+def is_recorded(option: Field[Any], value: Any) -> bool:
+    """Whether the value of an option belongs to what a run is known by: all do but defaults of later options.
+
+    >>> from dataclasses import fields, make_dataclass
+    >>> options = make_dataclass("Options", [("tau", float, 1.0), ("views", int, later(0))])
+    >>> [is_recorded(option, value) for option in fields(options) for value in (0, 1)]
+    [True, True, False, True]
+    """
+    return not option.metadata.get(LATER) or value != option.default
 
 
 def converted(value: Value, wanted: Any) -> Value:
@@ -26,6 +45,10 @@ def converted(value: Value, wanted: Any) -> Value:
         if value not in get_args(wanted):
             raise ValueError
         return value
+    if wanted is bool:
+        if value not in (True, False, "true", "false"):
+            raise ValueError
+        return value in (True, "true")
     if isinstance(value, bool):  # bool is an int: true is no number here
         raise ValueError
     if wanted is int and float(value) != int(float(value)):

@@ -1,7 +1,7 @@
 """Parametric contrastive learning."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,8 +10,10 @@ from torch import Tensor
 
 from experiments.algorithms.base import Algorithm, Batch, TrainingSet
 from experiments.algorithms.memory import Queue, SlowCopy, check_memory
+from experiments.algorithms.option_types import later
 from experiments.algorithms.search import LogUniform, Range
 from experiments.algorithms.spaces import Outputs, Space, dimension, require_space
+from experiments.algorithms.views import check_views, contrast_views
 from experiments.losses.pairs import check_temperature
 from experiments.losses.parametric_contrast import parametric_contrast
 from experiments.models import Classifier
@@ -33,6 +35,7 @@ class PacoOptions:
         momentum: of that encoder.
         contrast_space: predictions, features, or projections (published; wants --projection).
         prior: that is added to the logits: pooled (published), domain or none.
+        views: 1 for keys of a view of their own (published), 0 for keys of what is classified.
     """
 
     alpha: float = 0.05
@@ -45,9 +48,11 @@ class PacoOptions:
     momentum: float = 0.999
     contrast_space: Space = "predictions"
     prior: Literal["pooled", "domain", "none"] = "pooled"
+    views: int = later(0)
 
     def __post_init__(self) -> None:
         check_temperature(self.tau)
+        check_views(self.views, 1)
         check_memory(self.queue, self.momentum)
         if not (self.alpha >= 0 and self.beta > 0 and self.gamma >= 0 and self.supt > 0):
             given = f"{self.alpha}, {self.beta}, {self.gamma} and {self.supt}"
@@ -61,9 +66,9 @@ class PaCo(Algorithm):
         + \alpha \sum_{j \in P_i} \log \frac{e^{s_{ij}/\tau}}{D_i}\Bigr]
 
     ``D_i`` sums over classes and, times gamma, over keys: the batch's other samples, the slow copy's outputs on the
-    batch (``encoder=momentum`` alone, since a sample has one view here, two in the paper), and the queue. Keys share
-    the denominator with the logits, so every space reaches the classifier, also on a frozen backbone. The release's
-    queue starts with random vectors under random labels; this one starts empty. Predicts with the logits, as published.
+    batch or on its second view, whose samples are anchors too with ``encoder=same`` (as GPaCo's release has it), and
+    the queue. Keys share the denominator with the logits, so every space reaches the classifier, also on a frozen
+    backbone. The release's queue starts with random vectors under random labels; this one starts empty.
     """
 
     Options = PacoOptions
@@ -82,21 +87,29 @@ class PaCo(Algorithm):
         self.slow = SlowCopy(model, options.momentum) if options.encoder == "momentum" else None
         self.queue = Queue(int(options.queue), dimension(model, options.contrast_space))
 
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The view that keys are of, where it is one of their own."""
+        return contrast_views(self.options.views)
+
     def terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """The one loss."""
-        options, labels = self.options, batch.labels
+        options = self.options
         if self.training and self.slow is not None:
             self.slow.follow(self.model)
-        outputs = Outputs.of(self.model, batch.inputs)
+        anchors = batch
+        if self.slow is None and batch.views:
+            anchors = replace(batch, views=(batch.inputs, *batch.views)).stacked()
+        outputs, labels = Outputs.of(self.model, anchors.inputs), anchors.labels
         vectors = outputs.vectors(options.contrast_space)
         keys, key_labels = self.queue.contents()
-        newest = vectors
+        newest = vectors[-len(batch.labels) :]
         if self.slow is not None:
-            newest = self.slow.outputs(batch.inputs, outputs).vectors(options.contrast_space)
+            newest = self.slow.second_view(batch, outputs).vectors(options.contrast_space)
             keys, key_labels = torch.cat([newest, keys]), torch.cat([labels, key_labels])
         weights = {name: getattr(options, name) for name in ("alpha", "beta", "gamma", "supt", "tau")}
-        logits = outputs.logits + self.log_prior[batch.domains]
+        logits = outputs.logits + self.log_prior[anchors.domains]
         loss = parametric_contrast(logits, vectors, labels, keys, key_labels, **weights)
         if self.training:
-            self.queue.put(newest, labels)
+            self.queue.put(newest, batch.labels)
         return {"loss": loss}

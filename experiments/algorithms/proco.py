@@ -11,8 +11,10 @@ from torch.nn.functional import cross_entropy
 
 from experiments.algorithms.base import Algorithm, Batch, TrainingSet
 from experiments.algorithms.contrastive import Classification
+from experiments.algorithms.option_types import later
 from experiments.algorithms.search import LogUniform, Range
-from experiments.algorithms.spaces import Outputs, Space, dimension, require_space
+from experiments.algorithms.spaces import Space, dimension, require_space
+from experiments.algorithms.views import check_views, contrast_views, seen_apart
 from experiments.losses.balanced_softmax import balanced_softmax
 from experiments.losses.pairs import check_temperature
 from experiments.losses.von_mises_fisher import (
@@ -37,6 +39,7 @@ class ProcoOptions:
         classification: balanced_softmax (published, as logit adjustment) or cross_entropy.
         epochs: passes over a class's samples that its running mean remembers; ours, see below.
         concentration: of a class from its mean, as released or as banerjee estimate it.
+        views: of a sample in the contrast, beside the one that is classified (published 2); 0 takes that one.
     """
 
     weight: float = 1.0
@@ -45,9 +48,11 @@ class ProcoOptions:
     classification: Classification = "balanced_softmax"
     epochs: float = 1.0
     concentration: Concentration = "released"
+    views: int = later(0)
 
     def __post_init__(self) -> None:
         check_temperature(self.tau)
+        check_views(self.views)
         if not (self.weight >= 0 and self.epochs > 0):
             raise UsageError(f"Expected weight >= 0 and epochs > 0, got {self.weight} and {self.epochs}.")
 
@@ -61,8 +66,8 @@ class ProCo(Algorithm):
     ``ell`` is :func:`experiments.losses.von_mises_fisher.expected_contrast`; the prior is that of all domains pooled.
     Their means start anew with every epoch and so remember one to two; there are no epochs here, and beyond
     ``epochs`` passes a mean forgets steadily. A class not yet seen is uniform on the sphere (theirs: a random
-    direction). A sample has one view here (three in their code). Predicts with the classifier's logits alone, as
-    their validation does.
+    direction). Of several views all move the means before the loss of any. Predicts with the classifier's logits
+    alone, as their validation does.
     """
 
     Options = ProcoOptions
@@ -73,19 +78,25 @@ class ProCo(Algorithm):
         require_space(model, options.contrast_space, "contrast_space")
         counts = torch.as_tensor(training_set.counts.sum(axis=0))
         self.register_buffer("counts", counts, persistent=False)
-        self.register_buffer("horizon", options.epochs * counts.clamp_min(1).float(), persistent=False)
+        remembered = options.epochs * max(options.views, 1)
+        self.register_buffer("horizon", remembered * counts.clamp_min(1).float(), persistent=False)
         self.register_buffer("means", torch.zeros(len(counts), dimension(model, options.contrast_space)))
         self.register_buffer("seen", torch.zeros(len(counts)))
 
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The option's number of views of the contrast."""
+        return contrast_views(self.options.views)
+
     def terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """Classification, contrast and their weighted sum."""
-        options, labels = self.options, batch.labels
-        outputs = Outputs.of(self.model, batch.inputs)
+        options = self.options
+        outputs, apart, others = seen_apart(self.model, batch)
         if options.classification == "balanced_softmax":
-            classification = balanced_softmax(outputs.logits, labels, self.counts)
+            classification = balanced_softmax(outputs.logits, batch.labels, self.counts)
         else:
-            classification = cross_entropy(outputs.logits, labels)
-        vectors = outputs.vectors(options.contrast_space)
+            classification = cross_entropy(outputs.logits, batch.labels)
+        vectors, labels = others.vectors(options.contrast_space), apart.labels
         means, seen = updated_means(RunningMeans(self.means, self.seen), vectors, labels, self.horizon)
         scores = expected_contrast(vectors, means, concentration(means, options.concentration), tau=options.tau)
         contrast = balanced_softmax(scores, labels, self.counts)

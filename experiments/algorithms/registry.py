@@ -12,11 +12,14 @@ from experiments.algorithms.causirl import CausIRL
 from experiments.algorithms.cdann import CDANN
 from experiments.algorithms.coral import Coral
 from experiments.algorithms.dann import DANN
+from experiments.algorithms.ecl import ECL
 from experiments.algorithms.eqrm import EQRM
 from experiments.algorithms.erm import ERM
 from experiments.algorithms.fish import Fish
 from experiments.algorithms.fishr import Fishr
+from experiments.algorithms.fixmatch import FixMatch
 from experiments.algorithms.focal import Focal
+from experiments.algorithms.freematch import FreeMatch
 from experiments.algorithms.ginidg import GINIDG
 from experiments.algorithms.groupdro import GroupDRO
 from experiments.algorithms.infonce import InfoNCE
@@ -28,7 +31,7 @@ from experiments.algorithms.mixup import Mixup
 from experiments.algorithms.mldg import MLDG
 from experiments.algorithms.mmd import MMD
 from experiments.algorithms.ndcl import NDCL
-from experiments.algorithms.option_types import converted, in_words
+from experiments.algorithms.option_types import converted, in_words, is_recorded
 from experiments.algorithms.paco import PaCo
 from experiments.algorithms.pgrad import PGrad
 from experiments.algorithms.proco import ProCo
@@ -55,6 +58,7 @@ FAMILIES: dict[str, dict[str, type[Algorithm]]] = {
         "infonce": InfoNCE,
         "supcon": SupCon,
         "bcl": BCL,
+        "ecl": ECL,
         "kcl": KCL,
         "paco": PaCo,
         "proco": ProCo,
@@ -81,6 +85,7 @@ FAMILIES: dict[str, dict[str, type[Algorithm]]] = {
     },
     "update rule": {"fish": Fish, "mldg": MLDG, "pgrad": PGrad, "samaltdg": SAMALTDG},
     "changed samples": {"mixup": Mixup, "ginidg": GINIDG, "rsc": RSC, "sagnet": SagNet},
+    "unlabelled data": {"fixmatch": FixMatch, "freematch": FreeMatch},
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: algorithm for family in FAMILIES.values() for name, algorithm in family.items()
@@ -115,6 +120,19 @@ def resolve_options(name: str, given: Mapping[str, Value]) -> dict[str, Any]:
         except ValueError as error:
             raise UsageError(f"Expected {in_words(known[key])} for option {key!r} of {name}, got {value!r}.") from error
     return asdict(options(**values))
+
+
+def recorded_options(name: str, given: Mapping[str, Value]) -> dict[str, Any]:
+    """The full options but for later ones at their defaults: what a run is known by.
+
+    A run of a version that had no such option is the same run, with the same digest.
+
+    Raises:
+        UsageError: unknown algorithm or option.
+    """
+    values = resolve_options(name, given)
+    options = fields(algorithm_named(name).Options)
+    return {option.name: values[option.name] for option in options if is_recorded(option, values[option.name])}
 
 
 def build_algorithm(name: str, model: Classifier, training_set: TrainingSet, options: Mapping[str, Any]) -> Algorithm:

@@ -1,11 +1,21 @@
 """``tailgeom measure``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.cli.analysis import Analysis
+from experiments.cli.analysis import Analysis, Table
 from geometry.artifact import Artifact
+
+UNLABELLED = "unlabelled"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A collapse report, and one of the pseudo-labels where the samples are unlabelled training samples."""
+
+    collapse: Any
+    pseudo_labels: Any = None
 
 
 @dataclass(frozen=True)
@@ -14,20 +24,25 @@ class Measure(Analysis):
 
     Every metric stands balanced (each class counts alike) and pooled (each sample counts alike), over all classes,
     per shot group and per domain, with a bootstrap interval over samples. Classes that are absent or have one sample
-    are left out where they carry nothing, and counted.
+    are left out where they carry nothing, and counted. Of the split `unlabelled` (training with --labels) it also says
+    how good the model's pseudo-labels are, by class and shot group, against the labels that training did not see.
 
     Example::
 
         tailgeom measure runs/demo/ndcl
         tailgeom measure --features my_features.npz --json
+        tailgeom measure runs/fixmatch --split unlabelled
 
     Attributes:
-        split: which samples: train, validation, source_test, target or all (default: train where there is one).
+        split: which samples: train, validation, source_test, target, unlabelled or all (default: train, where there is
+            one).
+        threshold: with --split unlabelled, the probability from which a pseudo-label is kept.
         resamples: bootstrap resamples behind each interval.
         seed: seed of the resampling.
     """
 
     split: str = ""
+    threshold: float = 0.95
     resamples: int = 200
     seed: int = 0
 
@@ -35,27 +50,67 @@ class Measure(Analysis):
     header = ("metric", "weighting", "group", "domain", "estimate", "low", "high", "n", "note")
 
     def analyse(self, artifact: Artifact) -> Any:
-        """The collapse report."""
+        """The collapse report, and that of pseudo-labels."""
         from geometry.collapse import measure
+        from geometry.pseudo_labels import pseudo_label_quality
 
-        return measure(artifact, split=self.split or None, resamples=self.resamples, seed=self.seed)
+        with_labels = self.split == UNLABELLED and artifact.logits is not None
+        quality = pseudo_label_quality(artifact, threshold=self.threshold) if with_labels else None
+        collapse = measure(artifact, split=self.split or None, resamples=self.resamples, seed=self.seed)
+        return Measured(collapse, quality)
+
+    def settings(self) -> dict[str, Any]:
+        """The options that decide the numbers."""
+        found = super().settings()
+        return found if self.split == UNLABELLED else {k: v for k, v in found.items() if k != "threshold"}
+
+    def contents(self, result: Any) -> dict[str, Any]:
+        """The collapse report as plain values, with the other beside it where there is one."""
+        from geometry.atomic import plain
+
+        more = {} if result.pseudo_labels is None else {"pseudo_labels": plain(result.pseudo_labels)}
+        return dict(plain(result.collapse)) | more
+
+    def more_tables(self, result: Any) -> Mapping[str, Table]:
+        """Pseudo-labels by group and class."""
+        if result.pseudo_labels is None:
+            return {}
+        return {"pseudo_labels": pseudo_label_table(result.pseudo_labels)}
 
     def table(self, result: Any) -> list[Sequence[Any]]:
         """One row a metric, weighting, group and domain."""
-        return list(result.rows())
+        return list(result.collapse.rows())
 
     def show(self, result: Any) -> None:
         """Print the balanced metrics over all domains; the rest is in --json and --out."""
         from experiments.cli.output import print_table
 
-        rows = [row for row in result.rows() if row.domain == "all" and row.weighting in ("balanced", "none")]
+        collapse, quality = result.collapse, result.pseudo_labels
+        rows = [row for row in collapse.rows() if row.domain == "all" and row.weighting in ("balanced", "none")]
         columns = ("metric", "group", "estimate", "low", "high", "n")
         print_table(self.command_line(), columns, [[getattr(row, name) for name in columns] for row in rows])
-        nc1 = result.overall.balanced.nc1
-        print(f"NC1 was computed at rank {nc1.rank:.0f} of {nc1.rank_expected}; samples: {result.split}.")
+        nc1 = collapse.overall.balanced.nc1
+        print(f"NC1 was computed at rank {nc1.rank:.0f} of {nc1.rank_expected}; samples: {collapse.split}.")
         print(
             "In --json and --out too: pooled weighting, every domain, geometry across domains, how intervals were made."
         )
+        if quality is not None:
+            print()
+            print_table("pseudo-labels", *pseudo_label_table(quality))
+            print(
+                f"Kept: a probability of {quality.threshold:g} or more. Total variation of the pseudo-labels' classes "
+                f"from the true ones: {quality.total_variation:.3f}, of the kept {quality.kept_total_variation:.3f}."
+            )
+
+
+def pseudo_label_table(report: Any) -> Table:
+    """Names of the columns, and a row for every group and class."""
+    from dataclasses import fields
+
+    from geometry.pseudo_labels import PseudoLabelRow
+
+    columns = [field.name for field in fields(PseudoLabelRow)]
+    return columns, [[getattr(row, name) for name in columns] for row in report.rows()]
 
 
 COMMAND = Measure

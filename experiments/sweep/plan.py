@@ -6,17 +6,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.algorithms.registry import ALGORITHMS, resolve_options
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig, is_table
+from experiments.algorithms.registry import ALGORITHMS, recorded_options, resolve_options
+from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 from experiments.data.datasets import LAYOUTS, open_dataset
 from experiments.data.digits import DOMAINS as DIGITS
 from experiments.data.long_tailed import targets
 from experiments.data.names import LONG_TAILED, TEST, same_name
 from experiments.data.randomness import named_generator
 from experiments.data.settings.registry import SETTINGS
+from experiments.data_config import is_table
 from experiments.origin import config_digest
 from experiments.probes.registry import require_probes
+from experiments.sweep.chosen import read_chosen
 from experiments.sweep.spec import SEARCHED_IN_TRAINING, Source, Spec, Variant
+from experiments.table.records import Place
 from geometry.atomic import read_json, readable_directory
 from geometry.errors import DataError, UsageError
 
@@ -63,7 +66,7 @@ class Job:
         optim = self.config.optim
         names = ("dataset", "setting", "held_out", "algorithm", "variant", "draw", "seed")
         return {name: getattr(self, name) for name in names} | {
-            "options": resolve_options(optim.algorithm, optim.options),
+            "options": recorded_options(optim.algorithm, optim.options),
             "train": {name: getattr(optim, name) for name in SEARCHED_IN_TRAINING},
         }
 
@@ -75,23 +78,28 @@ def plan(spec: Spec) -> list[Job]:
 
     Raises:
         UsageError: an unknown algorithm, option, probe, setting or domain.
-        DataError: the domains of a data set are to be looked up and it is not there.
+        DataError: the domains of a data set are to be looked up and it is not there; a search to choose from that is
+            not finished or has no such row.
     """
     for variant in spec.variants:
         resolve_options(variant.algorithm, variant.options)
     require_probes(spec.probes)
+    chosen = None if spec.chosen_from is None else read_chosen(spec.chosen_from)
     jobs, drawn = [], {}
     for source in spec.sources:
         domains = held_out_domains(source)
         for setting, domain, seed in itertools.product(source.settings, domains, spec.seeds):
-            label = _setting_label(setting)
+            label = _setting_label({**source.data, **setting})
             data = DataConfig(**{**source.data, **setting}, test_domain=domain, seed=seed)
             at = {"dataset": data.dataset, "setting": label, "held_out": domain, "seed": seed}
             for variant in spec.variants:
                 key = (variant.name, *(at[axis] for axis in spec.draws_differ_by))
                 if key not in drawn:
                     drawn[key] = draws(spec, variant, at)
-                for number, optim in enumerate(drawn[key]):
+                optims = drawn[key]
+                if chosen is not None:
+                    optims = [chosen.training(optims[0], Place(data.dataset, label, domain, variant.name))]
+                for number, optim in enumerate(optims):
                     config = RunConfig(data, ModelConfig(**spec.model), optim, source.features)
                     labels = {**at, "algorithm": variant.algorithm, "variant": variant.name, "draw": number}
                     kept = {"keep": spec.keep, "probes": spec.probes}
@@ -218,9 +226,16 @@ def with_places(spec: Spec, features: Path | None, data: Path | None) -> Spec:
 
 
 def _setting_label(setting: Mapping[str, Any]) -> str:
+    """The setting with its options, and how many labels it keeps where not all.
+
+    >>> _setting_label({"setting": "balanced", "labels": 5})
+    'balanced, 5 labels'
+    """
     name, options = str(setting["setting"]), setting.get("setting_options", ())
     if not is_table(name) and name not in SETTINGS:
         raise UsageError(f"Unknown setting {name!r}; known: {', '.join(SETTINGS)}, or a table of counts (.csv, .yaml).")
     if is_table(name) and not Path(name).exists():
         raise DataError(f"Expected a table of counts at {name}, found none.")
-    return f"{name}({', '.join(options)})" if options else name
+    label = f"{name}({', '.join(options)})" if options else name
+    number = setting.get("labels", 0)
+    return f"{label}, {number} label{'s' * (number > 1)}" if number else label

@@ -15,11 +15,11 @@ from geometry.errors import DataError, TailgeomError, UsageError
 KEEP = ("checkpoint", "logits", "splits", "gradients")
 AXES = ("dataset", "setting", "held_out", "seed")
 SPEC_KEYS = (
-    "name", "datasets", "algorithms", "seeds", "draws", "draws_differ_by", "draw_seed", "search", "train", "model",
-    "keep", "probes", "resources",
+    "name", "datasets", "algorithms", "seeds", "draws", "draws_differ_by", "draw_seed", "search", "chosen_from",
+    "train", "model", "keep", "probes", "resources",
 )  # fmt: skip
-SETTING_KEYS = ("setting", "setting_options", "validation", "shots")
-DATA_KEYS = ("dataset", "data", "validation", "image_size", "allow_missing", "skip_broken", "shots")
+SETTING_KEYS = ("setting", "setting_options", "validation", "shots", "labels")
+DATA_KEYS = ("dataset", "data", "validation", "image_size", "allow_missing", "skip_broken", "shots", "labels")
 DATASET_KEYS = (*DATA_KEYS, "features", "settings", "held_out")
 VARIANT_KEYS = ("algorithm", "name", "options", "train", "search")
 MODEL_KEYS = tuple(f.name for f in fields(ModelConfig))
@@ -78,6 +78,8 @@ class Spec:
         draws_differ_by: along which of :data:`AXES` draws differ; along the others they are the same.
         draw_seed: of the draws.
         search: ranges that all variants share.
+        chosen_from: the directory of a finished search; every run then has the hyper-parameters that were best there on
+            source validation for its data set, setting, held-out domain and variant, and there is one draw.
         train: training options that all variants share.
         model: fields of :class:`experiments.config.ModelConfig`.
         keep: what stays in a run's directory beside its numbers, out of :data:`KEEP`; ``gradients`` are more numbers,
@@ -95,6 +97,7 @@ class Spec:
     draws_differ_by: tuple[str, ...] = ("dataset", "seed")
     draw_seed: int = 0
     search: Mapping[str, Any] = field(default_factory=dict)
+    chosen_from: Path | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
     keep: tuple[str, ...] = ("checkpoint", "logits")
@@ -155,6 +158,8 @@ def parse_spec(given: Any, name: str = "sweep") -> Spec:
     train = _fields("train", given.get("train", {}), OptimConfig, TRAIN_KEYS)
     model = _fields("model", given.get("model", {}), ModelConfig, MODEL_KEYS)
     resources = given.get("resources", {})
+    if "chosen_from" in given and given.get("draws", 1) != 1:
+        raise UsageError("Expected draws or chosen_from, which has one draw, got both.")
     _require_keys("resources", resources, ("cpus", "gpus"))
     variants = tuple(_variant(entry) for entry in _list("algorithms", given.get("algorithms")))
     names = [variant.name for variant in variants]
@@ -169,6 +174,7 @@ def parse_spec(given: Any, name: str = "sweep") -> Spec:
         draws_differ_by=_names("draws_differ_by", given.get("draws_differ_by", ["dataset", "seed"]), AXES),
         draw_seed=_whole("draw_seed", given.get("draw_seed", 0), 0),
         search=_search("search", given.get("search", {})),
+        chosen_from=Path(_word("chosen_from", given["chosen_from"])) if "chosen_from" in given else None,
         train=train,
         model=model,
         keep=_names("keep", given.get("keep", ["checkpoint", "logits"]), KEEP),

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from experiments.algorithms import ALGORITHMS, Batch, TrainingSet, build_algorithm
+from experiments.algorithms.base import Unlabelled
 from experiments.cli.train import run_training
 from experiments.config import DataConfig, OptimConfig, RunConfig
 from experiments.distributed import Ranks, join
@@ -27,6 +29,7 @@ VARIANTS = {
     "ndcl moving": ("ndcl", {"prototypes": "moving", "negatives": "both", "mixing": "pair"}),
     "supcon features": ("supcon", {"contrast_space": "features"}),
     "infonce mixup": ("infonce", {"negatives": "mixup"}),
+    "fixclr": ("freematch", {"momentum": 0.5, "fixclr": 0.3, "fixclr_level": "domain-class"}),
 }
 SHARED = [name for name, kind in ALGORITHMS.items() if kind.steps_needed is None and not kind.one_process]
 CASES = {name: (name, {}) for name in SHARED} | VARIANTS
@@ -44,12 +47,15 @@ def terms_and_gradients(case, ranks):
     rng = np.random.default_rng(0)
     counts = rng.integers(1, 30, (DOMAINS, CLASSES))
     model = build_classifier("small_cnn", CLASSES, seed=0)
-    algorithm = build_algorithm(name, model, TrainingSet(counts), options).double().train()
-    batch = Batch(
-        torch.from_numpy(rng.random((DOMAINS * ROWS, 3, 8, 8))),
-        torch.from_numpy(rng.integers(0, CLASSES, DOMAINS * ROWS)),
-        torch.arange(DOMAINS).repeat_interleave(ROWS),
-    )
+    algorithm = build_algorithm(name, model, TrainingSet(counts, unlabelled=30), options).double().train()
+
+    def images():
+        return torch.from_numpy(rng.random((DOMAINS * ROWS, 3, 8, 8)))
+
+    domains = torch.arange(DOMAINS).repeat_interleave(ROWS)
+    batch = Batch(images(), torch.from_numpy(rng.integers(0, CLASSES, DOMAINS * ROWS)), domains)
+    views, withheld = (tuple(images() for _ in names) for names in (algorithm.views, algorithm.unlabelled_views))
+    batch = replace(batch, views=views, unlabelled=Unlabelled(withheld, domains) if withheld else None)
     ranks.split(algorithm.model.backbone)
     terms = algorithm.terms(batch, np.random.default_rng(1))
     terms["loss"].backward()

@@ -91,10 +91,14 @@ def test_a_sweep_holds_the_test_split_out_and_nothing_else(root):
     assert jobs[2].config.data.setting_parameters == {"ratio": 50}
 
 
-@pytest.mark.parametrize("name", ["cifar100_lt", "cifar100_lt_short"])
-def test_the_ready_made_specs_can_be_planned(name):
+@pytest.mark.parametrize(
+    ("name", "augment"),
+    [("cifar100_lt", {"cifar", "strong"}), ("cifar100_lt_short", {"crop_flip"}), ("digits_lt_ecl", {"crop"})],
+)
+def test_the_ready_made_specs_can_be_planned(name, augment):
     from importlib.resources import files
 
     jobs = plan(read_spec(files("experiments") / "sweeps" / f"{name}.yaml"))
     assert {job.held_out for job in jobs} == {"test"}
-    assert {job.config.optim.augment for job in jobs} == {"cifar"}
+    assert {job.config.optim.augment for job in jobs} == augment
+    assert {job.config.model.classifier for job in jobs} == {"cosine"}

@@ -20,6 +20,8 @@ import pytest
 import torch
 
 from experiments.algorithms import ALGORITHMS
+from experiments.algorithms.registry import FAMILIES
+from experiments.augment import augment
 from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 from experiments.runs import RunDirectory
 from experiments.task import Task
@@ -51,6 +53,12 @@ class Pixels:
 
     def batch(self, index, device):
         return self.pixels[torch.as_tensor(index)].to(device)
+
+    def prepare_views(self, index, names, progress=None):
+        pass
+
+    def augmented(self, index, name, rng, device):
+        return augment(self.batch(index, device), name, rng)
 
     def digest(self):
         return "random images"
@@ -201,6 +209,14 @@ def with_cells(task, keep):
     return replace(task, part=part, counts=counts)
 
 
+def with_unlabelled(task):
+    """The task with one label a training cell; the other images, and those left out, are unlabelled."""
+    cells = list(zip(task.domain.tolist(), task.labels.tolist(), task.part.tolist(), strict=True))
+    first = np.array([cells.index(cell) == i for i, cell in enumerate(cells)])
+    part = np.where((task.part == "unused") | ((task.part == "train") & ~first), "unlabelled", task.part)
+    return replace(task, part=part)
+
+
 ODD = {
     "one domain": lambda m, k: m == 0,
     "a class nobody has": lambda m, k: k != 1,
@@ -216,6 +232,8 @@ def test_every_algorithm_trains_on_odd_data(tmp_path, algorithm, cells, batch_si
     """Absent classes, single images and lone domains are normal; at batch size 1 classes outnumber the batch."""
     optim = replace(CONFIG.optim, algorithm=algorithm, steps=2, batch_size=batch_size)
     task = with_cells(small_task(), ODD[cells])
+    if algorithm in FAMILIES["unlabelled data"]:
+        task = with_unlabelled(task)
     run = train(replace(CONFIG, optim=optim), tmp_path / "run", task=task)
     assert run.finished
     assert all(np.isfinite(row["loss"]) for row in run.metrics() if "loss" in row)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from experiments.algorithms.registry import resolve_options
+from experiments.algorithms.registry import recorded_options, resolve_options
 from experiments.augment import augment
 from experiments.evaluation import accuracies
 from geometry.artifact import load
@@ -120,7 +120,7 @@ def test_features_train_any_algorithm_and_the_resolved_options_are_saved(
     saved = yaml.safe_load((run / "config.yaml").read_text())["optim"]["options"]
     given = dict(word.split("=") for word in options)
     assert {name: str(saved[name]) for name in given} == given
-    assert set(saved) == set(resolve_options(algorithm, {}))
+    assert set(saved) == set(recorded_options(algorithm, {}))
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     logged = rows[0]
     assert {"logistic": "strength", "supcon": "loss/contrast", "ndcl": "loss/alignment"}[algorithm] in logged

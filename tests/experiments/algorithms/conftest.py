@@ -9,6 +9,7 @@ import torch
 from experiments.algorithms import Algorithm, Batch, TrainingSet, build_algorithm
 from experiments.descent import Descent
 from experiments.models import build_classifier
+from tests.experiments.algorithms.views import UNLABELLED, with_views
 
 COUNTS = np.array([[40, 8, 2, 1], [20, 10, 5, 0]])
 DIMENSIONS = 6
@@ -37,11 +38,12 @@ class Problem:
     def build(self, name: str, *, projection: int = 0, steps: int = 12, **options) -> Algorithm:
         """An algorithm around a linear head, always the same one at the start."""
         model = build_classifier("features", self.counts.shape[1], seed=3, num_inputs=DIMENSIONS, projection=projection)
-        return build_algorithm(name, model, TrainingSet(self.counts, steps=steps, features=self.part), options)
+        training_set = TrainingSet(self.counts, steps=steps, features=self.part, unlabelled=UNLABELLED)
+        return build_algorithm(name, model, training_set, options)
 
     def batch(self, step: int) -> Batch:
         """As many samples of each domain, with replacement."""
-        rng = np.random.default_rng([1, step])
+        rng = np.random.default_rng([1, step] if step >= 0 else [4, -step])
         pools = [np.flatnonzero(self.domains == d) for d in range(len(self.counts))]
         index = torch.as_tensor(np.concatenate([rng.choice(pool, self.per_domain) for pool in pools]))
         return Batch(self.features[index], self.labels[index], self.domains[index])
@@ -53,7 +55,11 @@ class Problem:
     def train(self, algorithm: Algorithm, optimizer: torch.optim.Optimizer, steps: range) -> list[float]:
         """Take the steps; the losses."""
         descent = Descent(optimizer, algorithm)
-        return [algorithm.update(self.batch(step), np.random.default_rng([2, step]), descent)["loss"] for step in steps]
+        losses = []
+        for step in steps:
+            batch = with_views(algorithm, self.batch(step), np.random.default_rng([3, step]), self.batch(-1 - step))
+            losses.append(algorithm.update(batch, np.random.default_rng([2, step]), descent)["loss"])
+        return losses
 
     def trained(self, name: str, **options) -> tuple[list[float], torch.Tensor]:
         """Losses of a dozen steps and the head they end with."""

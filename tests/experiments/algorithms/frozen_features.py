@@ -9,6 +9,7 @@ from experiments.algorithms import TrainingSet, build_algorithm
 from experiments.algorithms.registry import ALGORITHMS
 from experiments.models import build_classifier
 from geometry.errors import UsageError
+from tests.experiments.algorithms.views import UNLABELLED
 
 NEED_A_BACKBONE = {"sagnet", "trm"}  # refused on frozen features, whatever the options
 NEED_FEATURES = {"logistic"}  # refused on images
@@ -18,7 +19,7 @@ ON_FEATURES = sorted(set(ALGORITHMS) - NEED_A_BACKBONE)
 @cache
 def wanted_options(name: str) -> dict[str, str]:
     """The options that an algorithm asks for (``take alignment_space=logits``) until it takes frozen features."""
-    training_set = TrainingSet(np.full((2, 3), 9), 12)
+    training_set = TrainingSet(np.full((2, 3), 9), 12, unlabelled=UNLABELLED)
     options: dict[str, str] = {}
     while True:
         try:

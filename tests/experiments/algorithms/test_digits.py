@@ -11,6 +11,7 @@ from experiments.descent import Descent
 from experiments.models import build_classifier
 from experiments.task import open_task
 from tests.experiments.algorithms.frozen_features import ON_FEATURES, wanted_options
+from tests.experiments.algorithms.views import UNLABELLED, with_views
 
 CHANCE = 0.1
 # Penalties that a few steps can bear.
@@ -45,7 +46,7 @@ def test_digits_are_learnt_from_pixels_above_chance(digits, name):
     model = build_classifier("features", len(task.classes), seed=0, num_inputs=pixels.shape[1])
     steps = 60 if name != "logistic" else 1
     options = wanted_options(name) | GENTLE.get(name, {})
-    algorithm = build_algorithm(name, model, TrainingSet(task.source_counts, steps, part), options)
+    algorithm = build_algorithm(name, model, TrainingSet(task.source_counts, steps, part, UNLABELLED), options)
     descent = Descent(torch.optim.Adam(algorithm.parameters(), lr=3e-3), algorithm)
     sampler = BatchSampler([task.indices("train", domain) for domain in task.sources], 16, seed=0)
     for step in range(steps):
@@ -53,6 +54,7 @@ def test_digits_are_learnt_from_pixels_above_chance(digits, name):
         index = np.concatenate(per_domain)
         domains = torch.repeat_interleave(torch.arange(len(per_domain)), 16)
         batch = Batch(pixels[index], torch.as_tensor(task.labels[index]), domains)
+        batch = with_views(algorithm, batch, np.random.default_rng([1, step]))
         algorithm.update(batch, np.random.default_rng(step), descent)
     features, labels = part("validation")
     with torch.no_grad():
@@ -81,19 +83,22 @@ def test_digits_are_learnt_from_pixels_above_chance(digits, name):
         ("rsc", {}),
         ("paco", {"contrast_space": "features"}),
         ("proco", {"contrast_space": "projections"}),
+        ("fixmatch", {"threshold": 0.0, "fixclr": 1, "fixclr_space": "projections"}),
+        ("fixmatch", {"threshold": 0.0, "fixclr": 1, "fixclr_view": "strong", "fixclr_level": "domain-class"}),
+        ("freematch", {"momentum": 0.0, "fixclr": 1, "fixclr_space": "predictions", "fixclr_other_domains": True}),
     ],
 )
 def test_every_space_reaches_the_backbone_on_images(digits, name, options):
     task, images = digits
     model = build_classifier("small_cnn", len(task.classes), seed=0, projection=8)
-    algorithm = build_algorithm(name, model, TrainingSet(task.source_counts, 5), options)
+    algorithm = build_algorithm(name, model, TrainingSet(task.source_counts, 5, unlabelled=UNLABELLED), options)
     index = np.concatenate(
         [np.random.default_rng(0).choice(task.indices("train", domain), 16) for domain in task.sources]
     )
     domains = torch.repeat_interleave(torch.arange(len(task.sources)), 16)
     batch = Batch(images[index], torch.as_tensor(task.labels[index]), domains)
-    terms = algorithm.terms(batch, np.random.default_rng(0))
-    own = [term for key, term in terms.items() if key not in ("loss", "loss/ce")] or [terms["loss"]]
+    terms = algorithm.terms(with_views(algorithm, batch, np.random.default_rng(1)), np.random.default_rng(0))
+    own = [term for key, term in terms.items() if key not in ("loss", "loss/ce", "kept")] or [terms["loss"]]
     for term in own:
         algorithm.zero_grad()
         term.backward(retain_graph=True)

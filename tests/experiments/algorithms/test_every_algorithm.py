@@ -19,10 +19,15 @@ from experiments.descent import Descent
 from experiments.models import Classifier, build_classifier
 from geometry.errors import UsageError
 from tests.experiments.algorithms.frozen_features import NEED_A_BACKBONE, NEED_FEATURES, wanted_options
+from tests.experiments.algorithms.views import UNLABELLED, turned, with_views
 
 COUNTS = np.array([[30, 8, 2, 1], [20, 10, 5, 0], [9, 9, 9, 9]])
 STEPS = 12
 DRAW_SAMPLES = {"causirl", "ginidg", "kcl", "mixup", "mldg", "ndcl", "sagnet", "selfreg"}  # the loss of a batch varies
+BELIEVING = {  # samples are believed and repelled from the first step
+    "fixmatch": {"threshold": "0.3", "fixclr": "0.5", "fixclr_space": "predictions"},
+    "freematch": {"momentum": "0.9", "fixclr": "0.5", "fixclr_space": "predictions", "labelled_too": "false"},
+}
 ORDERLESS = {"irm": {"estimate": "square"}}  # its default pairs every other sample, as published
 FITTED = {"logistic"}  # its loss has no gradient
 SOURCES = {"ginidg": "Xia, Jing and Ding"}  # of those without a year
@@ -57,7 +62,7 @@ class Setting:
     def build(self, name: str, options: dict[str, str]) -> Algorithm:
         labels = torch.as_tensor(np.repeat(np.arange(COUNTS.shape[1]), COUNTS.sum(axis=0)))
         features = None if self.images else lambda part: (self.inputs(labels, 0), labels)
-        return build_algorithm(name, self.model(), TrainingSet(COUNTS, STEPS, features), options)
+        return build_algorithm(name, self.model(), TrainingSet(COUNTS, STEPS, features, UNLABELLED), options)
 
 
 FEATURES, IMAGES = Setting(images=False), Setting(images=True)
@@ -65,20 +70,28 @@ FEATURES, IMAGES = Setting(images=False), Setting(images=True)
 
 @dataclass(frozen=True)
 class Case:
-    """An algorithm in a setting."""
+    """An algorithm in a setting, with options of its own."""
 
     name: str
     setting: Setting
+    options: tuple[tuple[str, str], ...] = ()
 
     def build(self, more: dict[str, str] | None = None) -> Algorithm:
         """Always the same one."""
-        return self.setting.build(self.name, ({} if self.setting.images else wanted_options(self.name)) | (more or {}))
+        wanted = {} if self.setting.images else wanted_options(self.name)
+        return self.setting.build(self.name, wanted | dict(self.options) | (more or {}))
+
+    def batch(self, algorithm: Algorithm, seed: int, sizes: tuple[int, ...] = (8, 8, 8)) -> Batch:
+        """A batch of the setting with the views and unlabelled samples that the algorithm asks for."""
+        rng = np.random.default_rng([5, seed])
+        others = self.setting.batch(seed + 100, (7, 0, 9))
+        return with_views(algorithm, self.setting.batch(seed, sizes), rng, others)
 
     def trained(self) -> Algorithm:
         """After a few updates, so that what can be remembered is."""
         algorithm = self.build()
         for step in range(3):
-            self.update(algorithm, self.setting.batch(step), step)
+            self.update(algorithm, self.batch(algorithm, step), step)
         return algorithm
 
     def loaded(self, more: dict[str, str] | None = None) -> Algorithm:
@@ -106,6 +119,10 @@ CASES = [
     for name in sorted(ALGORITHMS)
     for setting, refused in ((FEATURES, NEED_A_BACKBONE), (IMAGES, NEED_FEATURES))
     if name not in refused
+] + [
+    pytest.param(Case(name, setting, tuple(options.items())), id=f"{name}-{'images' * setting.images}-believing")
+    for name, options in BELIEVING.items()
+    for setting in (FEATURES, IMAGES)
 ]
 
 
@@ -127,7 +144,7 @@ def test_terms_in_evaluation_mode_leave_everything_as_it_is(case):
     algorithm = case.loaded().eval()
     state = {key: value.clone() for key, value in algorithm.state_dict().items()}
     before = global_randomness()
-    batch = case.setting.batch(7)
+    batch = case.batch(algorithm, 7)
     first, second = (algorithm.terms(batch, np.random.default_rng(3)) for _ in range(2))
     assert global_randomness() == before
     assert_same_state(algorithm, state)
@@ -161,7 +178,7 @@ def test_all_that_an_algorithm_remembers_is_in_its_state(case):
     assert all(isinstance(value, torch.Tensor) for value in one.state_dict().values())
     other = case.build()
     other.load_state_dict({key: value.clone() for key, value in one.state_dict().items()})
-    values = [case.update(algorithm, case.setting.batch(3), 3) for algorithm in (one, other)]
+    values = [case.update(algorithm, case.batch(algorithm, 3), 3) for algorithm in (one, other)]
     assert values[0] == values[1]
     assert_same_state(other, one)
 
@@ -170,14 +187,14 @@ def test_all_that_an_algorithm_remembers_is_in_its_state(case):
 def test_domains_of_unequal_batch_train(case):
     algorithm = case.build()
     for step, sizes in enumerate([(3, 17, 1), (17, 3, 0), (1, 0, 20), (2, 2, 2)]):
-        values = case.update(algorithm, case.setting.batch(step, sizes), step)
+        values = case.update(algorithm, case.batch(algorithm, step, sizes), step)
         assert np.isfinite(list(values.values())).all()
     assert all(torch.isfinite(parameter).all() for parameter in algorithm.parameters())
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_order_of_a_batch_is_nothing_to_the_loss(case):
-    batch = case.setting.batch(5, (9, 5, 7))
+    batch = case.batch(case.build(), 5, (9, 5, 7))
 
     def loss(given: Batch, seed: int) -> float:
         algorithm = case.loaded(ORDERLESS.get(case.name))
@@ -187,8 +204,7 @@ def test_the_order_of_a_batch_is_nothing_to_the_loss(case):
         assert loss(batch, 0) != loss(batch, 1)
         return
     assert loss(batch, 0) == loss(batch, 1), "draws at random: one more for DRAW_SAMPLES"
-    turned = batch.at(torch.as_tensor(np.random.default_rng(0).permutation(len(batch.labels))))
-    assert loss(turned, 0) == pytest.approx(loss(batch, 0), rel=2e-5, abs=2e-6)
+    assert loss(turned(batch, np.random.default_rng(0)), 0) == pytest.approx(loss(batch, 0), rel=2e-5, abs=2e-6)
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))

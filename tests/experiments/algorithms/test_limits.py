@@ -8,6 +8,7 @@ import torch
 
 from geometry.errors import UsageError
 from tests.experiments.algorithms.frozen_features import NEED_FEATURES, ON_FEATURES, wanted_options
+from tests.experiments.algorithms.views import with_views
 
 TRAINED = sorted(set(ON_FEATURES) - NEED_FEATURES)
 LOGITS = {"alignment_space": "logits"}
@@ -55,6 +56,9 @@ def assert_same_course_up_to_rounding(found, expected):
         ("samaltdg", {"rho": 0, "square_weight": 0, "adversarial_weight": 0, **LOGITS}),
         ("rsc", {"feature_drop": 0}),
         ("rsc", {"batch_drop": 0}),
+        ("fixmatch", {"lambda_u": 0}),
+        ("freematch", {"lambda_u": 0}),
+        ("fixmatch", {"anneal": 1, "fixclr": 1, "fixclr_space": "predictions"}),
     ],
 )
 def test_without_weight_an_added_term_leaves_erm_bit_for_bit(problem, name, options):
@@ -137,7 +141,8 @@ def test_singletons_absent_classes_and_domains_are_normal(problem, tiny_batch, n
         labels = [*labels[:-1], 1]  # the training set has no such cell, so no batch has it
     algorithm = problem.build(name, **wanted_options(name))
     for seed in range(3):
-        terms = algorithm.terms(tiny_batch(labels, domains), np.random.default_rng(seed))
+        batch = with_views(algorithm, tiny_batch(labels, domains), np.random.default_rng(7))
+        terms = algorithm.terms(batch, np.random.default_rng(seed))
         algorithm.zero_grad()
         terms["loss"].backward()
         assert all(torch.isfinite(term) for term in terms.values())
@@ -156,6 +161,8 @@ STATEFUL = {
     "ndcl": {"prototypes": "moving", "negatives": "both", "mixing": "pair"},
     "ldam": {"drw": 0.4},
     "supcon": {"negatives": "mixup"},
+    "fixmatch": {"fixclr": 0.5, "fixclr_space": "predictions", "threshold": 0.5},
+    "freematch": {"fixclr": 0.5, "fixclr_space": "predictions", "momentum": 0.9, "anneal": 0.5},
 }
 
 

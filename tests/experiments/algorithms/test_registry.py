@@ -113,6 +113,14 @@ def test_numbers_may_come_as_words_and_words_are_checked():
         ("paco", {"tau": 0}),
         ("proco", {"epochs": 0}),
         ("proco", {"weight": -1}),
+        ("fixmatch", {"threshold": 1.5}),
+        ("fixmatch", {"anneal": 1.5}),
+        ("fixmatch", {"lambda_u": -1}),
+        ("freematch", {"momentum": 2}),
+        ("freematch", {"fairness": -1}),
+        ("freematch", {"fixclr": -1}),
+        ("fixmatch", {"fixclr_tau": 0}),
+        ("fixmatch", {"fixclr_level": "class", "fixclr_other_domains": True}),
     ],
 )
 def test_options_outside_their_range_are_refused(name, options):

@@ -121,3 +121,15 @@ def test_a_held_out_domain_is_known_by_name_before_any_data_are_opened():
         source = Source({"dataset": dataset}, None, ({"setting": "balanced"},), ("noon",))
         with pytest.raises(UsageError, match=f"Unknown domain 'noon' of {dataset}; known: .*{known}"):
             held_out_domains(source)
+
+
+def test_label_budgets_are_settings_of_their_own(given):
+    given["datasets"][0] |= {"settings": ["balanced", {"setting": "balanced", "labels": 2}], "labels": 1}
+    jobs = plan(parse_spec(given))
+    assert {job.setting: job.config.data.labels for job in jobs} == {"balanced, 1 label": 1, "balanced, 2 labels": 2}
+    assert len({job.name for job in jobs}) == len(jobs)
+    del given["datasets"][0]["labels"]
+    assert {job.setting for job in plan(parse_spec(given))} == {"balanced", "balanced, 2 labels"}
+    given["datasets"][0]["settings"][1]["labels"] = "two"
+    with pytest.raises(UsageError, match="whole number for settings: labels"):
+        parse_spec(given)
