@@ -150,6 +150,7 @@ def test_there_are_ready_specs():
         "digits",
         "digits_findings",
         "digits_lt_ecl",
+        "digits_ssdg",
         "pacs_heavy_tail_search",
         "ndcl_ablation",
         "pacs_checks",
@@ -158,4 +159,5 @@ def test_there_are_ready_specs():
         "pacs_frozen_chosen",
         "pacs_frozen_search",
         "pacs_heavy_tail",
+        "pacs_ssdg",
     }
