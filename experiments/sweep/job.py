@@ -24,9 +24,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
+from scipy.special import softmax
 from torch import Tensor
 
 from experiments.config import DataConfig, ModelConfig, RunConfig
+from experiments.data.splits import UNLABELLED
 from experiments.devices import pick_device
 from experiments.evaluation import predict
 from experiments.inputs import FeatureInputs
@@ -36,6 +38,7 @@ from experiments.restoring import restore, saved_in
 from experiments.runs import RunDirectory
 from experiments.sweep.gradients import gradient_shares
 from experiments.sweep.plan import Job
+from experiments.sweep.results import PSEUDO
 from experiments.sweep.shared_features import shared
 from experiments.sweep.status import EVALUATION, FAILURE, LOG, LOGITS, PROBES, read_numbers
 from experiments.task import Task, open_task
@@ -44,6 +47,7 @@ from geometry.artifact import SPLITS
 from geometry.atomic import plain, replacing, write_json
 from geometry.classification import evaluate
 from geometry.errors import TailgeomError
+from geometry.pseudo_labels import measure_pseudo_labels
 from geometry.shots import group_masks, shot_groups
 
 KEPT_PARTS = ("validation", "target", "source_test")
@@ -108,19 +112,22 @@ def _selected(config: RunConfig, run: RunDirectory, task: Task) -> tuple[Context
 
 
 def evaluation(context: Context) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Metrics of every part, and the logits, labels and sample positions behind them."""
+    """Metrics of every part and of pseudo-labels, where there are unlabelled samples, and the arrays behind them."""
     task = context.task
     groups = group_masks(shot_groups(task.source_counts, task.shot_thresholds))
-    parts, arrays = {}, {}
-    for part in SPLITS:
+    parts, arrays, more = {}, {}, {}
+    for part in (*SPLITS, UNLABELLED):
         index = task.indices(part)
         if index.size == 0:
             continue
         logits = _logits(context.algorithm.model, task, index, context.device).numpy()
         parts[part] = plain(evaluate(logits, task.labels[index], groups))
+        if part == UNLABELLED:
+            believed = softmax(logits.astype(np.float64), axis=1)
+            more[PSEUDO] = plain(measure_pseudo_labels(believed, task.labels[index], task.classes, groups))
         if part in KEPT_PARTS:
             arrays |= {f"logits/{part}": logits, f"labels/{part}": task.labels[index], f"index/{part}": index}
-    return {"parts": parts}, arrays
+    return {"parts": parts, **more}, arrays
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

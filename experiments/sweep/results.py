@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.data.splits import UNLABELLED
 from experiments.sweep.plan import Job, describe
 from experiments.sweep.spec import Spec
 from experiments.sweep.status import DONE, STATES, Outcome
@@ -24,6 +25,15 @@ GRADIENT_NUMBERS = (
     "amplification", "amplification_raw",
 )  # fmt: skip
 GRADIENTS = tuple(f"{prefix}{name}" for prefix in GRADIENT_FORMS.values() for name in GRADIENT_NUMBERS)
+# What it shows of unlabelled samples: the accuracy of their pseudo-labels as that of any part, and more of each group.
+PSEUDO = "pseudo_labels"
+PSEUDO_WHOLE, PSEUDO_GROUPS = ("total_variation", "kept_total_variation"), ("all", "many", "medium", "few")
+PSEUDO_NUMBERS = ("kept", "kept_accuracy", "true_share", "predicted_share", "kept_predicted_share")
+UNLABELLED_COLUMNS = (
+    *(f"{UNLABELLED}_{metric}" for metric in METRICS),
+    *(f"pseudo_{name}" for name in PSEUDO_WHOLE),
+    *(f"pseudo_{group}_{name}" for group in PSEUDO_GROUPS for name in PSEUDO_NUMBERS),
+)
 
 
 def counts(found: Mapping[str, Outcome]) -> dict[str, int]:
@@ -33,24 +43,34 @@ def counts(found: Mapping[str, Outcome]) -> dict[str, int]:
 
 
 def columns(jobs: Sequence[Job]) -> tuple[str, ...]:
-    """Those of results.csv: :data:`COLUMNS`, and :data:`GRADIENTS` where they are kept."""
-    return (*COLUMNS, *GRADIENTS) if any("gradients" in job.keep for job in jobs) else COLUMNS
+    """Those of results.csv: :data:`COLUMNS`, and what is only there where gradients are kept or labels withheld."""
+    gradients = GRADIENTS if any("gradients" in job.keep for job in jobs) else ()
+    return COLUMNS + gradients + (UNLABELLED_COLUMNS if any(job.config.data.labels for job in jobs) else ())
 
 
 def result_rows(jobs: Sequence[Job], found: Mapping[str, Outcome]) -> list[list[Any]]:
     """A row of :func:`columns` for every job that is done, in the order of the plan."""
-    rows, wide = [], columns(jobs) != COLUMNS
+    rows, wanted = [], columns(jobs)
     for job in jobs:
         numbers = found[job.digest].numbers
         if found[job.digest].state != DONE or numbers is None:
             continue
-        labels = job.labels()
-        metrics = [numbers["parts"].get(part, {}).get(metric) for part in PARTS for metric in METRICS]
-        written = [json.dumps(value) if isinstance(value, dict) else value for value in map(labels.get, LABELS)]
-        forms = [numbers.get("gradients", {}).get(form, {}) for form in GRADIENT_FORMS] if wide else []
-        more = [form.get(name) for form in forms for name in GRADIENT_NUMBERS]
-        rows.append([*written, *metrics, *(numbers[name] for name in COST), f"{RUNS}/{job.name}", *more])
+        labels = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in job.labels().items()}
+        row = labels | _metrics(numbers) | {name: numbers[name] for name in COST} | {"path": f"{RUNS}/{job.name}"}
+        rows.append([row.get(name) for name in wanted])
     return rows
+
+
+def _metrics(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Every number of a run by the name of its column."""
+    parts, gradients, pseudo = (numbers.get(name, {}) for name in ("parts", "gradients", PSEUDO))
+    found = {f"{part}_{name}": value for part, metrics in parts.items() for name, value in metrics.items()}
+    for form, prefix in GRADIENT_FORMS.items():
+        found |= {f"{prefix}{name}": value for name, value in gradients.get(form, {}).items()}
+    found |= {f"pseudo_{name}": pseudo.get(name) for name in PSEUDO_WHOLE}
+    for group, row in pseudo.get("groups", {}).items():
+        found |= {f"pseudo_{group}_{name}": row[name] for name in PSEUDO_NUMBERS}
+    return found
 
 
 def plan_rows(jobs: Sequence[Job], found: Mapping[str, Outcome]) -> list[dict[str, Any]]:
