@@ -23,6 +23,11 @@ SHOWN: Mapping[tuple[str, str], str] = {
     (OUTCOME, "target_balanced_accuracy"): "balanced",
     (OUTCOME, "target_few"): "few",
     (OUTCOME, "target_ece"): "ECE",
+    (OUTCOME, "feature_fc"): "FC",
+    (OUTCOME, "feature_ms"): "MS",
+    (OUTCOME, "feature_sd"): "SD",
+    (OUTCOME, "features_to_simplex"): "features to simplex",
+    (OUTCOME, "features_to_optimum"): "features to optimum",
     (OUTCOME, "prediction_nc1"): "NC1",
     (OUTCOME, "predictions_to_simplex"): "to simplex",
     (OUTCOME, "predictions_to_optimum"): "to optimum",
@@ -34,10 +39,11 @@ SHOWN: Mapping[tuple[str, str], str] = {
     (TERM, "proxy A-distance (class-balanced), target | sources"): "A-distance",
 }
 NOTE = (
-    "Wide table: means over held-out domains and seeds. NC1, distances (relative Gram errors) to the simplex and "
-    "to the certified contrastive optimum for the training counts, and the mean cosine of few-shot classes are of "
-    "predictions on training samples; margin slope is the median margin's over log10 of the class count. Verdicts are "
-    "runs that hold / are undecided / do not hold."
+    "Wide table: means over held-out domains and seeds. NC1, distances (relative Gram errors) to the simplex and to the "
+    "certified contrastive optimum for the training counts, and the mean cosine of few-shot classes are of predictions "
+    "on training samples; FC, MS and SD (our reading of ECL's equilibrium metrics) are of features. Margin slope is the "
+    "median margin's over log10 of the class count. What all rows share, as the features of a frozen backbone, is left "
+    "out. Verdicts are runs that hold / are undecided / do not hold."
 )
 
 
@@ -91,8 +97,10 @@ def in_words(cells: Sequence[Cell]) -> list[tuple[str, tuple[str, ...], list[lis
         here = {(c.algorithm, c.kind, c.name): c for c in cells if (c.dataset, c.setting) == place}
         rows = list(dict.fromkeys(algorithm for algorithm, _, _ in here))
         title = ", ".join(place)
-        lines = [[row, *(_shown(here.get((row, *key))) for key in SHOWN)] for row in rows]
-        tables.append((f"{title}: geometry and bound terms", ("", *SHOWN.values()), lines))
+        columns = {head: [_shown(here.get((row, *key))) for row in rows] for key, head in SHOWN.items()}
+        told = {head: column for head, column in columns.items() if len(rows) < 2 or len(set(column)) > 1}
+        lines = [list(line) for line in zip(rows, *told.values(), strict=True)]
+        tables.append((f"{title}: geometry and bound terms", ("", *told), lines))
         claims = list(dict.fromkeys(name for _, kind, name in here if kind == VERDICT))
         if claims:
             judged = [[row, *(_shown(here.get((row, VERDICT, claim))) for claim in claims)] for row in rows]

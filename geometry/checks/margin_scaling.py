@@ -21,6 +21,7 @@ from geometry.checks.count_slope import FEWEST_CLASSES, count_slope
 from geometry.checks.sample_parts import SOURCES, TRAIN, UNSEEN, sample_parts
 from geometry.checks.verdict import Claim, Outcome, Verdict, decide, undecided, verdict
 from geometry.intervals import Interval
+from geometry.labelled import UNLABELLED_COUNTED, has_unlabelled
 
 Array = NDArray[np.float64]
 
@@ -217,6 +218,7 @@ def _note(artifact: Artifact, details: Mapping[str, Any], size: int, condition: 
     words.append(f"{untrained} classes never trained on, left out" if untrained else "")
     if artifact.train_counts is None and "train" not in artifact.split_names:
         words.append("no training counts are known; counted from the samples given")
+    words.append(UNLABELLED_COUNTED if has_unlabelled(artifact) else "")
     return "; ".join(word for word in (*words, condition) if word)
 
 

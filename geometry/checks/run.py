@@ -16,6 +16,7 @@ from geometry.checks.prototype_stability import prototype_stability
 from geometry.checks.simplex_alignment import simplex_alignment
 from geometry.checks.verdict import Verdict
 from geometry.errors import UsageError
+from geometry.labelled import trained_on
 
 LEAST_RESAMPLES = 20
 
@@ -83,8 +84,8 @@ def run_checks(
 
 
 def unseen(artifact: Artifact) -> Artifact:
-    """The samples outside the split ``train``, whose confidence was not trained; all where nothing else is left."""
-    if "train" not in artifact.split_names:
+    """The samples that were not trained on, with a label or without; all where nothing else is left."""
+    outside = np.flatnonzero(~trained_on(artifact))
+    if outside.size == len(artifact.labels):
         return artifact
-    outside = np.flatnonzero(artifact.split != artifact.split_names.index("train"))
     return artifact.take(outside) if outside.size else artifact

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.artifact import Artifact
+from geometry.labelled import trained_on
 
 UNSEEN, SOURCES, TARGET, TRAIN = "unseen", "unseen sources", "unseen target", "train"
 
@@ -11,17 +12,15 @@ UNSEEN, SOURCES, TARGET, TRAIN = "unseen", "unseen sources", "unseen target", "t
 def sample_parts(artifact: Artifact) -> dict[str, NDArray[np.intp]]:
     """Positions of the samples of each part that exists, the part that decides first.
 
-    ``unseen`` are all samples outside the split ``train`` (all samples where there is no such split); where several
-    domains are known and one is held out, ``unseen sources`` and ``unseen target`` are its two sides. ``train`` comes
-    last, and decides only where nothing else is given.
+    ``unseen`` are all samples outside the splits ``train`` and ``unlabelled`` (all samples where there is no such
+    split); where several domains are known and one is held out, ``unseen sources`` and ``unseen target`` are its two
+    sides. ``train`` comes last, and decides only where nothing else is given.
 
     >>> artifact = Artifact(features=np.zeros((3, 1)), labels=np.arange(3), class_names=("a", "b", "c"))
     >>> {name: index.tolist() for name, index in sample_parts(artifact).items()}
     {'unseen': [0, 1, 2]}
     """
-    trained = np.zeros(len(artifact.labels), dtype=bool)
-    if "train" in artifact.split_names:
-        trained = artifact.split == artifact.split_names.index("train")
+    trained = trained_on(artifact)
     masks = {UNSEEN: ~trained}
     if artifact.held_out is not None:
         away = artifact.domains == artifact.domain_names.index(artifact.held_out)

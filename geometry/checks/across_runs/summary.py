@@ -14,6 +14,7 @@ from geometry.bound.posterior import prototypes
 from geometry.bound.prior import total_variation
 from geometry.class_vectors import learned_vectors
 from geometry.classification import Evaluation, evaluate
+from geometry.collapse.equilibrium import equilibrium
 from geometry.collapse.moments import class_statistics
 from geometry.collapse.variability import nc1
 from geometry.errors import DataError
@@ -44,6 +45,9 @@ OUTCOMES: Mapping[str, str] = {
     "prediction_nc1": "the same of the predictions",
     "features_to_simplex": "Gram error of centred class means of features to the simplex, training samples",
     "predictions_to_simplex": "the same of the predictions",
+    "feature_fc": "feature collapse FC (our reading of ECL's), training samples, balanced",
+    "feature_ms": "mean spacing MS (our reading): standard deviation of the cosines between centred class means",
+    "feature_sd": "self-duality SD (our reading): distance of classifier rows and centred class means over their norms",
     "features_to_optimum": "Gram error of the features to the contrastive optimum for the training counts (tau 1, q 1)",
     "predictions_to_optimum": "the same of the predictions",
     "few_cosine": "mean cosine between class means of predictions of two few-shot classes, centred, training samples",
@@ -207,6 +211,9 @@ def _collapse(trained: Artifact, few: NDArray[np.bool_]) -> dict[str, float]:
         values = trained.probabilities() if of == "predictions" else trained.features
         statistics = class_statistics(values, trained.labels, trained.num_classes)
         found[f"{of.removesuffix('s')}_nc1"] = float(nc1(statistics).trace_ratio)
+        if of == "features":
+            ideal = equilibrium(statistics, trained.head_weight)
+            found |= {"feature_fc": float(ideal.fc), "feature_ms": float(ideal.ms), "feature_sd": float(ideal.sd)}
         gram = learned_vectors(trained, of=of, among=held, split="all", resamples=0).gram
         for name, goal in goals.items():
             found[f"{of}_to_{name}"] = gram_error(gram, cosines(goal, centre=True))

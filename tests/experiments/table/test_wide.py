@@ -21,7 +21,10 @@ def runs(tmp_path):
         for seed in range(3):
             path = tmp_path / f"{row}{seed}"
             (path / "results").mkdir(parents=True)
-            outcomes = {"target_few": 0.1 * seed, "prediction_nc1": None if seed == 1 else 1.0 + seed}
+            outcomes = {
+                "target_few": 0.1 * seed,
+                "prediction_nc1": None if seed == 1 else (1 + (row == "b")) * (1.0 + seed),
+            }
             verdict = {"check": "margin_scaling", "subject": "rule", "verdict": SAID[seed if row == "a" else 0]}
             checked = {"summary": {"outcomes": outcomes}, "verdicts": [verdict]}
             terms = {"columns": {"balanced risk, sources": [0.5 + seed, "sources", ""]}}
@@ -46,12 +49,17 @@ def test_cells_are_means_over_runs_and_verdicts_are_counted(runs):
 def test_the_page_shows_numbers_then_verdicts(runs):
     (first, head, lines), (second, claims, judged) = in_words(wide_table(runs))
     assert first == "PACS, Cross: geometry and bound terms"
-    assert len(head) == len(SHOWN) + 1 == len(lines[0])
-    assert lines[0][head.index("NC1")] == "2"
-    assert lines[0][head.index("ECE")] == "–"
+    assert head == ("", "NC1")  # what both rows share, or lack, says nothing here
+    assert lines == [["a", "2"], ["b", "4"]]
     assert second == "PACS, Cross: verdicts"
     assert claims == ("", "margin scaling: rule")
     assert judged == [["a", "1/1/1"], ["b", "3/0/0"]]
+
+
+def test_one_row_alone_shows_every_column(runs):
+    ((_, head, lines), _) = in_words(wide_table(runs[:3]))
+    assert len(head) == len(SHOWN) + 1 == len(lines[0])
+    assert lines[0][head.index("ECE")] == "–"
 
 
 def test_a_run_without_its_studies_names_the_command(runs):
