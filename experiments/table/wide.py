@@ -39,11 +39,11 @@ SHOWN: Mapping[tuple[str, str], str] = {
     (TERM, "proxy A-distance (class-balanced), target | sources"): "A-distance",
 }
 NOTE = (
-    "Wide table: means over held-out domains and seeds. NC1, distances (relative Gram errors) to the simplex and to the "
-    "certified contrastive optimum for the training counts, and the mean cosine of few-shot classes are of predictions "
-    "on training samples; FC, MS and SD (our reading of ECL's equilibrium metrics) are of features. Margin slope is the "
-    "median margin's over log10 of the class count. What all rows share, as the features of a frozen backbone, is left "
-    "out. Verdicts are runs that hold / are undecided / do not hold."
+    "Wide table: means over held-out domains and seeds. NC1, distances (relative Gram errors) to the simplex and the "
+    "certified contrastive optimum for the training counts, and the mean cosine of few-shot classes are of "
+    "predictions on training samples; FC, MS and SD (our reading of ECL's equilibrium metrics) are of features. "
+    "Margin slope is that of the median margin over log10 of the class count. What all rows share, as the features of "
+    "a frozen backbone, is left out. Verdicts are runs that hold / are undecided / do not hold."
 )
 
 

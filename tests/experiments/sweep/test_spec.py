@@ -151,7 +151,6 @@ def test_there_are_ready_specs():
         "digits_findings",
         "digits_lt_ecl",
         "digits_ssdg",
-        "pacs_heavy_tail_search",
         "ndcl_ablation",
         "pacs_checks",
         "pacs_finetune",
