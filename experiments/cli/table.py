@@ -47,7 +47,7 @@ class Table:
         units: of tests of averages: runs (every seed and held-out domain), domains (a claim about other domains), or
             seeds.
         level: confidence of intervals and decisions.
-        wide: also put beside the accuracies what `tailgeom check` and `tailgeom bound` kept of these runs: geometry,
+        wide: also put beside the accuracies what `tailgeom check` or `tailgeom bound` kept of these runs: geometry,
             bound terms, verdicts (table_wide.csv has all of it).
         only: read these runs alone: NAME=VALUE for dataset, setting, held_out, algorithm or seed.
         ranks: also rank the rows over the held-out domains (Friedman's test, Nemenyi's critical difference), by the

@@ -6,6 +6,7 @@ The numbers are those that ``tailgeom check RUNS`` and ``tailgeom bound RUNS`` k
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,17 +76,18 @@ class Cell:
 
 
 def wide_table(runs: Sequence[Run]) -> list[Cell]:
-    """Every kept number of every row, averaged over its runs.
+    """Every kept number of every row, averaged over its runs: of verdicts, of bound terms, or of both.
 
     Args:
         runs: one for each place and seed.
 
     Raises:
-        DataError: a run has no kept verdicts or no kept bound terms.
+        DataError: no run has either, or one lacks what others have.
     """
+    studies = {file: command for file, command in _RECORDS.items() if any(_kept(run, file).exists() for run in runs)}
     found: dict[tuple[str, str, str, str, str], list[float]] = {}
     for run in runs:
-        for kind, name, value in _numbers(run):
+        for kind, name, value in _numbers(run, studies or _RECORDS):
             found.setdefault((*run.place[:2], run.place.algorithm, kind, name), []).append(value)
     return [_cell(key, np.array(values, dtype=np.float64)) for key, values in found.items()]
 
@@ -108,19 +110,25 @@ def in_words(cells: Sequence[Cell]) -> list[tuple[str, tuple[str, ...], list[lis
     return tables
 
 
-def _numbers(run: Run) -> list[tuple[str, str, float]]:
-    checked, bounded = (_record(run, file, command) for file, command in _RECORDS.items())
-    outcomes = [(OUTCOME, name, number(value)) for name, value in checked["summary"]["outcomes"].items()]
-    terms = [(TERM, name, number(column[0])) for name, column in bounded["columns"].items()]
-    verdicts = [(VERDICT, _claim(verdict), HOLDS[verdict["verdict"]]) for verdict in checked["verdicts"]]
+def _numbers(run: Run, studies: Mapping[str, str]) -> list[tuple[str, str, float]]:
+    found = {file: _record(run, file, command) for file, command in studies.items()}
+    checked, bounded = (found.get(file, {}) for file in (CHECK_RECORD, BOUND_RECORD))
+    summary = checked.get("summary", {}).get("outcomes", {})
+    outcomes = [(OUTCOME, name, number(value)) for name, value in summary.items()]
+    terms = [(TERM, name, number(column[0])) for name, column in bounded.get("columns", {}).items()]
+    verdicts = [(VERDICT, _claim(verdict), HOLDS[verdict["verdict"]]) for verdict in checked.get("verdicts", ())]
     return outcomes + terms + verdicts
 
 
 _RECORDS = {CHECK_RECORD: "check", BOUND_RECORD: "bound"}
 
 
+def _kept(run: Run, file: str) -> Path:
+    return run.path / "results" / file
+
+
 def _record(run: Run, file: str, command: str) -> dict[str, Any]:
-    path = run.path / "results" / file
+    path = _kept(run, file)
     if not path.exists():
         raise DataError(f"Expected {path} for the wide table; run `tailgeom {command}` on these runs first.")
     found = read_json(path)

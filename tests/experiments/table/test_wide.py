@@ -66,3 +66,13 @@ def test_a_run_without_its_studies_names_the_command(runs):
     (runs[2].path / "results" / BOUND_RECORD).unlink()
     with pytest.raises(DataError, match="run `tailgeom bound` on these runs first"):
         wide_table(runs)
+
+
+def test_one_study_is_enough_and_none_is_not(runs):
+    for run in runs:
+        (run.path / "results" / BOUND_RECORD).unlink()
+    assert {cell.kind for cell in wide_table(runs)} == {"outcome", "verdict"}
+    for run in runs:
+        (run.path / "results" / CHECK_RECORD).unlink()
+    with pytest.raises(DataError, match="run `tailgeom check` on these runs first"):
+        wide_table(runs)
