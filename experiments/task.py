@@ -177,14 +177,7 @@ def _from_images(config: RunConfig, progress: Progress | None) -> Task:
     images = ImageInputs(split.catalogue, image_size(split.catalogue, config.data))
     inputs: Inputs = images
     if config.model.finetune == "none":
-        inputs = FrozenInputs(
-            images,
-            config.model,
-            config.data.seed,
-            pick_device(config.optim.device),
-            config.model.view_copies,
-            config.optim.precision,
-        )
+        inputs = FrozenInputs(images, config.model, config.data.seed, pick_device(config.optim.device))
     return _from_split(split, thresholds, inputs, {"source": plain(asdict(config.data.filled()))}, broken)
 
 

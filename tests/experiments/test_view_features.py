@@ -36,7 +36,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def frozen(digits, copies=2, **options):
-    return FrozenInputs(digits, ModelConfig(**options), seed=0, device=CPU, copies=copies)
+    return FrozenInputs(digits, ModelConfig(view_copies=copies, **options), seed=0, device=CPU)
 
 
 def files(folder):
@@ -96,7 +96,7 @@ def test_copies_differ_and_more_of_them_leave_the_first_as_they_are(digits, cach
 
 def test_another_backbone_has_other_files(digits, cache):
     for seed in (0, 1):
-        FrozenInputs(digits, ModelConfig(), seed, CPU, copies=1).prepare_views(np.arange(3), ("weak",))
+        FrozenInputs(digits, ModelConfig(view_copies=1), seed, CPU).prepare_views(np.arange(3), ("weak",))
     assert len(list(cache.iterdir())) == 2
 
 
@@ -225,3 +225,14 @@ def test_a_folded_resnet_has_the_same_features():
     assert ((found - expected).norm(dim=1) / expected.norm(dim=1)).max() < 1e-5
     small = build_classifier("small_cnn", 3, seed=0).eval()
     assert torch.equal(folded(small).features(images), small.features(images))
+
+
+def test_bf16_views_are_other_files_and_nearly_the_same_features(digits, cache):
+    index, rngs = np.arange(40), (np.random.default_rng(0) for _ in range(2))
+    exact, half = (
+        frozen(digits, view_precision=precision).augmented(index, "strong", rng, CPU)
+        for precision, rng in zip(("fp32", "bf16"), rngs, strict=True)
+    )
+    assert half.dtype == torch.float32
+    assert len(list(cache.iterdir())) == 2
+    assert 0 < float((half - exact).norm() / exact.norm()) < 0.05
