@@ -149,9 +149,11 @@ class FeatureInputs:
         """
         for name in names:
             if name != "none":
+                # Of the algorithms, those that compare views called contrast can do with the one view.
+                way_out = ", or --set views=0" if name == "contrast" else ""
                 raise UsageError(
                     f"Features of an artifact have one view, and {name!r} asks for augmented images: give the images "
-                    "(--data) and --finetune none in place of --features."
+                    f"(--data) and --finetune none in place of --features{way_out}."
                 )
 
     def digest(self) -> str:

@@ -18,13 +18,18 @@ TITLES = {
     "loss/ce": "cross-entropy term",
     "loss/contrast": "contrastive term",
     "loss/alignment": "alignment term",
+    "loss/duality": "self-duality term",
+    "loss/unlabelled": "unlabelled term",
+    "loss/fixclr": "FixCLR's term",
     "validation/balanced_accuracy": "validation, balanced",
     "validation/accuracy": "validation",
+    "unlabelled/balanced_accuracy": "unlabelled, balanced",
     "target/accuracy": "target",
     "target/balanced_accuracy": "target, balanced",
     "target/many": "target, many-shot",
     "target/medium": "target, medium-shot",
     "target/few": "target, few-shot",
+    "kept": "pseudo-labels kept",
 }
 _COLUMNS = 4
 _SMOOTH_FROM = 120  # records; below, the raw line is the clearest
@@ -81,7 +86,7 @@ def figure(
         axes.set_visible(False)
     for key, axes in zip(losses + accuracies, places, strict=True):
         if axes in grid[:, 0]:
-            axes.set_ylabel("loss (nats)" if _is_loss(key) else "accuracy (%)")
+            axes.set_ylabel("loss (nats)" if _is_loss(key) else "share (%)" if key == "kept" else "accuracy (%)")
     note = " (bold: moving mean of a loss; faint: each record)" if smoothed else ""
     result.supxlabel(f"training step{note}", fontsize=7)
     handles = [Line2D([], [], color=m.colour, linestyle=m.line, label=name) for name, m in marks.items()]

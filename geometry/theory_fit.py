@@ -11,12 +11,14 @@ from geometry.artifact import Artifact
 from geometry.class_vectors import available, learned_vectors
 from geometry.compare import Comparison, against
 from geometry.errors import DataError, UsageError
+from geometry.labelled import has_unlabelled, labelled_counts
 from geometry.layer_peeled import CLASSIFIER_ENERGY, FEATURE_ENERGY
 from geometry.optimum.certificate import UncertifiedError
 from geometry.optimum.solve import Optimum, solve
 from geometry.targets import Target, chosen_targets, contrastive, known_targets, layer_peeled_targets
 
 Array = NDArray[np.float64]
+LABELLED_ALONE = "Targets are for the labelled training samples; what pseudo-labels add is in none of them."
 SAME = 1e-6  # relative error between two targets that count as one
 
 
@@ -74,7 +76,7 @@ def compare_to_optimum(
     """Compare class vectors with the contrastive optimum and with every other target that speaks about them.
 
     Targets are made for the classes that have training samples, from their training counts, and each is centred as
-    the learned vectors are.
+    the learned vectors are. Where some training samples had no label, counts are of those that had one.
 
     Args:
         artifact: the representation.
@@ -97,7 +99,7 @@ def compare_to_optimum(
         UsageError: unknown representation, target, split or settings.
         UncertifiedError: the contrastive optimum could not be certified.
     """
-    counts = artifact.class_counts
+    counts = labelled_counts(artifact).sum(axis=0) if has_unlabelled(artifact) else artifact.class_counts
     trained = counts > 0
     if trained.sum() < 2:
         raise DataError(f"Expected at least two classes with training samples, got {int(trained.sum())}.")
@@ -107,7 +109,7 @@ def compare_to_optimum(
     chosen = everything if targets is None else chosen_targets(targets, everything)
     optimum = solve(shares, tau=tau, q=q, method=method, **settings) if everything[0] in chosen else None
     made: dict[str, Array] = {} if optimum is None else {everything[0].name: optimum.gram}
-    fits, notes = [], []
+    fits, notes = [], [LABELLED_ALONE] if has_unlabelled(artifact) else []
     for part in of or available(artifact):
         learned = learned_vectors(
             artifact, of=part, among=trained, centre=centre, split=split, resamples=resamples, seed=seed

@@ -56,6 +56,8 @@ class Logistic(Algorithm):
             raise UsageError(
                 "Logistic regression is fitted to frozen features; train with --features or --finetune none."
             )
+        if model.cosine:
+            raise UsageError("Logistic regression fits a linear classifier with a bias; leave out --classifier cosine.")
         self.training_set = training_set
         self.register_buffer("fitted_loss", torch.full((), torch.nan, dtype=torch.float64))
         self.register_buffer("fitted_strength", torch.full((), torch.nan, dtype=torch.float64))

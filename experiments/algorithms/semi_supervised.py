@@ -60,7 +60,10 @@ class SemiSupervised(Annealed):
         if options.fixclr:
             require_space(model, options.fixclr_space, "fixclr_space")
         if self.unlabelled_views and not training_set.unlabelled:
-            raise UsageError("Expected unlabelled training samples; add --labels 10 to keep 10 labels a class.")
+            raise UsageError(
+                "Expected unlabelled training samples; add --labels 10 to keep 10 labels a class, or fewer where no "
+                "class of a source domain has more."
+            )
 
     @property
     def views(self) -> tuple[str, ...]:

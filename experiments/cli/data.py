@@ -101,7 +101,7 @@ class Split:
         """Split, print, save."""
         from experiments.cli.output import emit_json
         from experiments.data.imbalance import imbalance_ratio
-        from experiments.data.splits import WIDEST_TABLE
+        from experiments.data.splits import PARTS, WIDEST_TABLE
         from experiments.task import open_split
         from geometry.shots import group_masks, shot_groups
 
@@ -113,7 +113,7 @@ class Split:
             split.table.to_csv(self.out / "counts.csv")
             split.table.to_yaml(self.out / "counts.yaml")
         if self.json:
-            counts = {part: split.counts(part) for part in ("train", "validation", "source_test", "target")}
+            counts = {part: split.counts(part) for part in PARTS}
             emit_json(
                 split.to_manifest()
                 | {"counts": counts, "imbalance": ratio, "shots": thresholds, "shot_groups": groups, "broken": broken}

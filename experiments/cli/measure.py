@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from experiments.cli.analysis import Analysis, Table
@@ -81,6 +82,27 @@ class Measure(Analysis):
         """One row a metric, weighting, group and domain."""
         return list(result.collapse.rows())
 
+    def payload(self, artifact: Artifact, result: Any) -> dict[str, Any]:
+        """The result, and of pseudo-labels what names and orders the classes in their figure."""
+        whole = super().payload(artifact, result)
+        if result.pseudo_labels is None:
+            return whole
+        more = {"class_counts": artifact.class_counts.tolist(), "shots": artifact.shots}
+        return whole | {"pseudo_labels": whole["pseudo_labels"] | more}
+
+    def draw(self, directory: Path, payload: dict[str, Any]) -> None:
+        """The figure of the pseudo-labels, where there are any."""
+        if "pseudo_labels" not in payload:
+            return
+        from figures import pseudo_labels, style
+
+        found = payload["pseudo_labels"]
+        name = Path(str(self.artifact or self.features)).stem
+        figure = pseudo_labels.figure(
+            {name: found}, class_names=list(found["classes"]), counts=found["class_counts"], shots=found["shots"]
+        )
+        style.save(figure, directory / "measure_pseudo_labels")
+
     def show(self, result: Any) -> None:
         """Print the balanced metrics over all domains; the rest is in --json and --out."""
         from experiments.cli.output import print_table
@@ -97,9 +119,11 @@ class Measure(Analysis):
         if quality is not None:
             print()
             print_table("pseudo-labels", *pseudo_label_table(quality))
+            none = quality.groups["all"].n_kept == 0
+            kept = "none is kept" if none else f"of the kept {quality.kept_total_variation:.3f}"
             print(
                 f"Kept: a probability of {quality.threshold:g} or more. Total variation of the pseudo-labels' classes "
-                f"from the true ones: {quality.total_variation:.3f}, of the kept {quality.kept_total_variation:.3f}."
+                f"from the true ones: {quality.total_variation:.3f}, {kept}."
             )
 
 

@@ -1,6 +1,6 @@
 """``tailgeom report``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,14 +77,17 @@ class Report:
                 for command in self.commands(run):
                     update(4 * len(models) + len(results), total, f"{name}: {command.name}")
                     results[command.name] = result_of(command, artifact, run)
+                results |= pseudo_labels(artifact, run)
                 models[name] = Model(results=results, metrics=_metrics(run), **_samples(artifact, self.seed))
             update(total - 1, total, "figures")
-            return write_report(models, self.study(first, out), out)
+            return write_report(models, self.study(artifacts, out), out)
 
-    def study(self, artifact: Artifact, out: Path) -> Any:
-        """What the models share, read from the first artifact."""
+    def study(self, artifacts: Mapping[str, Artifact], out: Path) -> Any:
+        """What the models share, read from the first artifact, and which of them it is not true of."""
         from figures.story import Study
+        from geometry.labelled import has_unlabelled, labelled_counts
 
+        artifact = next(iter(artifacts.values()))
         made_by = dict(artifact.provenance)
         data = dict(made_by.get("data", {}))
         origin = f"{data.get('dataset', 'features')}"
@@ -92,6 +95,8 @@ class Report:
             origin += f", {data['setting']}"
         if artifact.held_out:
             origin += f", held-out domain {artifact.held_out}"
+        if dict(data.get("source", {})).get("labels"):
+            origin += f", {data['source']['labels']} labels a class and source domain"
         return Study(
             title="Tailgeom report",
             classes=artifact.class_names,
@@ -108,6 +113,8 @@ class Report:
                 "contact_sheet": command_line("data inspect", "--contact-sheet", out / "figures" / "contact_sheet"),
             },
             contact_sheet=out / "figures" / "contact_sheet.png",
+            others=tuple(other for other, them in artifacts.items() if not _same_training(artifact, them)),
+            labelled=int(labelled_counts(artifact).sum()) if has_unlabelled(artifact) else None,
             embedding=self.embedding,
             seed=self.seed,
         )
@@ -128,6 +135,20 @@ class Report:
         return names if len(set(names)) == len(names) else [str(run) for run in self.runs]
 
 
+def pseudo_labels(artifact: Artifact, run: Path) -> dict[str, Any]:
+    """How good the pseudo-labels of an artifact are, under the run's own threshold, where it has unlabelled samples."""
+    from geometry.atomic import plain
+    from geometry.labelled import has_unlabelled
+    from geometry.pseudo_labels import THRESHOLD, pseudo_label_quality
+
+    if not has_unlabelled(artifact) or artifact.logits is None:
+        return {}
+    trained = dict(dict(artifact.provenance.get("run", {})).get("optim", {}))
+    threshold = float(dict(trained.get("options", {})).get("threshold", THRESHOLD))
+    command = Measure(artifact=run, split="unlabelled", threshold=threshold).command_line()
+    return {"pseudo_labels": {"command": command, **plain(pseudo_label_quality(artifact, threshold=threshold))}}
+
+
 def result_of(command: Analysis, artifact: Artifact, run: Path) -> dict[str, Any]:
     """A command's result: the saved one while artifact, settings, command and code are the same, else a fresh one."""
     from geometry.atomic import plain, read_json
@@ -142,6 +163,19 @@ def result_of(command: Analysis, artifact: Artifact, run: Path) -> dict[str, Any
     payload = command.payload(artifact, result)
     command.save(directory, payload, result)
     return payload
+
+
+def _same_training(first: Artifact, other: Artifact) -> bool:
+    """Whether two artifacts' models had equally many training samples of every domain and class, and of each label."""
+    from geometry.labelled import labelled_counts
+
+    if first.domain_names != other.domain_names:
+        return False
+    counted = (
+        (first.training_counts, other.training_counts),
+        (labelled_counts(first), labelled_counts(other)),
+    )
+    return all((mine == theirs).all() for mine, theirs in counted)
 
 
 def provenance_rows(made_by: dict[str, Any]) -> list[tuple[str, str]]:
@@ -171,7 +205,7 @@ def train_command(run: Path) -> str:
         words += flags(config.data, config.model)
     words += flags(config.optim, leave_out=("options", "device"))
     if config.optim.options:
-        words += ["--set", *(f"{name}={number!r}" for name, number in config.optim.options.items())]
+        words += ["--set", *(f"{name}={value}" for name, value in config.optim.options.items())]
     return command_line("train", *words)
 
 

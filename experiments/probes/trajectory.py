@@ -26,8 +26,8 @@ Array = NDArray[np.float64]
 def trajectory(context: Context) -> Recorded:
     r"""What a run's snapshots (``train --snapshots``) say about it, all arrays under ``trajectory/``.
 
-    T moments, M domains (the held-out one included), K classes, D features; means and scatters are over the training
-    samples, NaN for empty cells:
+    T moments, M domains (the held-out one included), K classes, D features; counts, means and scatters are over the
+    labelled training samples, NaN for empty cells:
 
     * ``step`` ``(T,)``; ``cell_counts`` ``(M, K)``;
     * ``feature_means`` ``(T, M, K, D)`` and ``feature_scatter`` ``(T, M, K)``, the mean squared distance to the mean;
@@ -84,7 +84,7 @@ def trajectory(context: Context) -> Recorded:
     joined = {
         name: (np.concatenate if "/" in name else np.stack)([found[name] for found in moments]) for name in moments[0]
     }
-    joined |= {"step": np.asarray(steps, dtype=np.int64), "cell_counts": task.counts}
+    joined |= {"step": np.asarray(steps, dtype=np.int64), "cell_counts": cells.counts}
     return {f"trajectory/{name}": values for name, values in joined.items()}
 
 
@@ -96,6 +96,7 @@ class _Cells:
         self.shape = task.counts.shape
         self.size = len(index)
         self.cell = task.domain[index] * self.shape[1] + task.labels[index]
+        self.counts = np.bincount(self.cell, minlength=task.counts.size).reshape(self.shape)
         self.row = np.full(len(task.labels), -1)
         self.row[index] = np.arange(len(index))
 

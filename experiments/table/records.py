@@ -213,7 +213,7 @@ def _read_run(folder: Path) -> tuple[list[Run], list[Planned]]:
         described = {**data, **{name: told for name, told in manifest.get("data", {}).items() if told}}
         place = Place(
             str(described.get("dataset", "?")),
-            str(described.get("setting", "?")),
+            _setting(described),
             str(described.get("held_out") or described.get("test_domain") or ""),
             str(optim["algorithm"]),
         )
@@ -226,6 +226,17 @@ def _read_run(folder: Path) -> tuple[list[Run], list[Planned]]:
     told = {name: optim[name] for name in sorted(optim) if name not in ("algorithm", "device")}
     run = Run(place, 0, seed, json.dumps(told, sort_keys=True), numbers, split, folder)
     return [run], [(place, "done", "", folder, seed, 0)]
+
+
+def _setting(data: Mapping[str, Any]) -> str:
+    """The setting of a run's data as a sweep writes it: runs of other options or labels are of another place.
+
+    >>> _setting({"setting": "LongTail", "setting_options": ["ratio=50"], "labels": 5})
+    'LongTail(ratio=50), 5 labels'
+    """
+    name, options, labels = str(data.get("setting", "?")), data.get("setting_options"), data.get("labels")
+    label = f"{name}({', '.join(options)})" if options else name
+    return f"{label}, {labels} label{'s' * (labels > 1)}" if labels else label
 
 
 def _numbers(directory: RunDirectory, manifest: Mapping[str, Any]) -> tuple[dict[str, float], str]:

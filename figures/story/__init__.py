@@ -12,6 +12,7 @@ from figures.story.data import data
 from figures.story.desk import Desk, Model, Study
 from figures.story.optimal import optimal
 from figures.story.training import errors, training
+from figures.story.unlabelled import unlabelled
 
 __all__ = ["Model", "Study", "write_report"]
 
@@ -28,7 +29,10 @@ def write_report(models: Mapping[str, Model], study: Study, out: Path) -> Path:
         The path of the report.
     """
     desk = Desk(Path(out) / "figures", models, study)
-    chapters = (data, training, errors, collapsing, optimal, margin_curves, bound, checks, plane_of_features, making)
+    chapters = (
+        *(data, training, errors, unlabelled, collapsing, optimal),
+        *(margin_curves, bound, checks, plane_of_features, making),
+    )
     sections = [section for section in (chapter(desk) for chapter in chapters) if section is not None]
     subtitle = f"{' beside '.join(models)} · {study.origin}"
     results = {name: dict(model.results) for name, model in models.items()}

@@ -17,8 +17,15 @@ def data(desk: Desk) -> Section:
         f"{int(pooled.sum())} training images of {len(study.classes)} classes; the largest class has {ratio} times the "
         "images of the smallest, pooled over the source domains."
     )
+    if study.labelled is not None:
+        text += f" Training knew the class of {study.labelled} of them; the others were unlabelled."
     if study.held_out is not None:
         text += f" No image of the domain `{study.held_out}` was trained on: it is the target."
+    if study.others:
+        text += (
+            f" These are the images of `{next(iter(desk.models))}`; not trained on the same: "
+            f"{', '.join(f'`{name}`' for name in study.others)}. What is compared below then differs in its data too."
+        )
     figure = counts.figure(
         study.counts,
         class_names=study.classes,

@@ -19,7 +19,8 @@ class Model:
     """One model's results.
 
     Attributes:
-        results: payload of each command: ``measure``, ``compare``, ``bound``, ``check``.
+        results: payload of each command: ``measure``, ``compare``, ``bound``, ``check``; and of ``pseudo_labels``, a
+            report of :mod:`geometry.pseudo_labels` with its command, where training samples were unlabelled.
         metrics: rows of the run's metrics.jsonl; empty for a model trained elsewhere.
         features: ``(n, D)`` sample of features to embed.
         labels: ``(n,)`` their classes.
@@ -48,6 +49,8 @@ class Study:
         provenance: what made the models, as (what, value) rows.
         commands: the shell command behind ``report`` and ``data``.
         contact_sheet: a picture of the data, or None.
+        others: names of models that were not trained on as many images of every kind as the first one was.
+        labelled: training images whose class training knew, or None where it knew that of all.
     """
 
     title: str
@@ -60,6 +63,8 @@ class Study:
     provenance: Sequence[tuple[str, str]]
     commands: Mapping[str, str]
     contact_sheet: Path | None = None
+    labelled: int | None = None
+    others: Sequence[str] = ()
     embedding: str = "umap"
     seed: int = 0
 

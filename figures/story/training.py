@@ -1,5 +1,8 @@
 """Chapters: training, and the errors that came of it."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from figures import training_curves
 from figures.report import Section, Table
 from figures.story.desk import Desk
@@ -16,7 +19,7 @@ def training(desk: Desk) -> Section | None:
     panel = desk.panel(
         "training_curves",
         training_curves.figure(metrics, keys=KEYS),
-        "Loss terms, and accuracy on balanced validation images of the sources and on the target.",
+        _caption(metrics),
         desk.study.commands.get("train", ""),
         "Training curves of every model",
     )
@@ -24,7 +27,17 @@ def training(desk: Desk) -> Section | None:
         "The checkpoint that is analysed below is the one with the best balanced accuracy on validation images of the "
         "source domains; the target is never used to choose."
     )
+    if any(not any("validation/accuracy" in row for row in rows) for rows in metrics.values()):
+        text += " Of a run without validation images it is the last one."
     return Section("Training", [text], [panel])
+
+
+def _caption(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    unlabelled = any("unlabelled/accuracy" in row for rows in metrics.values() for row in rows)
+    parts = "on balanced validation images of the sources and on the target"
+    if unlabelled:
+        parts = "on balanced validation images of the sources, on the unlabelled training images and on the target"
+    return f"Loss terms, and accuracy {parts}."
 
 
 def errors(desk: Desk) -> Section:

@@ -24,7 +24,7 @@ class Complexity:
         value: the term; undefined as soon as one class has no positive delta_k.
         among_positive: the same mean over the classes with a positive delta_k alone: too small wherever others exist.
         delta: ``(K,)`` the quantiles, NaN for a class without margins.
-        counts: ``(K,)`` training samples n_k.
+        counts: ``(K,)`` training samples n_k whose label was known.
         not_positive: classes whose delta_k is zero or negative.
         absent: classes without margins or without training samples.
     """
@@ -70,7 +70,7 @@ def estimate_complexity(
     Args:
         margins: ``(N,)``.
         labels: ``(N,)`` integers in ``0..K-1``.
-        counts: ``(K,)`` training samples of each class.
+        counts: ``(K,)`` labelled training samples of each class.
         class_names: K names.
         scale: name of the scale.
         where: split of the margins.

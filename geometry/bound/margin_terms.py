@@ -52,7 +52,7 @@ def margins(setting: Setting) -> list[MarginDistribution | Missing]:
 
 def complexity(setting: Setting) -> list[Complexity | Missing]:
     """The complexity term on training margins where the artifact has them, else on the source samples."""
-    artifact, counts = setting.artifact, setting.training_counts()
+    artifact, counts = setting.artifact, setting.labelled_counts()
     index, where = training_samples(setting)
     results: list[Complexity | Missing] = []
     for scale in SCALES:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from geometry.artifact import Artifact
 from geometry.bound.risk import Array
 from geometry.bound.samples import SampleSet, head_scores, source_samples, target_samples
+from geometry.labelled import has_unlabelled, labelled_counts
 from geometry.shots import group_masks
 
 TARGET_PAIR = "target | sources"
@@ -85,7 +86,10 @@ class Setting:
         return self.target.reason if where == self.target.where else f"no source samples in {where}"
 
     def training_counts(self) -> NDArray[np.int64] | None:
-        """``(M, K)`` training images of the source domains; None where neither counts nor a train split are known."""
+        """``(M, K)`` training images of the source domains; None where neither counts nor a train split are known.
+
+        With and without a label: what is told from them is the prior of the images.
+        """
         artifact = self.artifact
         if artifact.train_counts is not None:
             counts = artifact.train_counts.copy()
@@ -96,6 +100,10 @@ class Setting:
         if artifact.held_out is not None:
             counts[artifact.domain_names.index(artifact.held_out)] = 0
         return counts if counts.sum() else None
+
+    def labelled_counts(self) -> NDArray[np.int64] | None:
+        """The same of those whose label training knew: the number of samples that a complexity term divides by."""
+        return labelled_counts(self.artifact) if has_unlabelled(self.artifact) else self.training_counts()
 
 
 def make_setting(
