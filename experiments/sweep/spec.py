@@ -1,6 +1,5 @@
 """The spec of a sweep: what its YAML file says, every word of it checked before anything runs."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import yaml
 
 from experiments.config import DataConfig, ModelConfig, OptimConfig
+from experiments.sweep.plain_yaml import read_yaml
 from experiments.sweep.ranges import parse_range
 from geometry.errors import DataError, TailgeomError, UsageError
 
@@ -106,26 +106,6 @@ class Spec:
     gpus: float = 0.0
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as people write it: 1e-3 is a number (it is a word in YAML 1.1), and no key comes twice."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise UsageError(f"Expected every key once in a spec, got {key!r} twice (line {node.start_mark.line + 1}).")
-    return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)}
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-
-
 def read_spec(path: Path) -> Spec:
     """The spec in a YAML file.
 
@@ -139,7 +119,7 @@ def read_spec(path: Path) -> Spec:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise DataError(f"Cannot read the spec {path}: {reason}.") from error
     try:
-        given = yaml.load(text, Loader=_Loader)  # a SafeLoader: plain values only
+        given = read_yaml(text)
     except yaml.YAMLError as error:
         raise DataError(f"Expected YAML in {path}: {' '.join(str(error).split())}.") from error
     try:
