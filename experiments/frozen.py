@@ -97,16 +97,17 @@ class FrozenInputs:
 
     @cached_property
     def _views(self) -> ViewFeatures:
-        made_from = f"{self._made_from} views {VERSION} mirror {self.pixels.mirror}{' bf16' * self._half}"
+        # Nothing here holds these inputs themselves: in a circle, a sweep's networks would wait long to be freed.
+        pixels, device, half, fast = self.pixels, self._device, self._half, folded(self._model)
+        made_from = f"{self._made_from} views {VERSION} mirror {pixels.mirror}{' bf16' * half}"
         folder = cache_root() / "views" / hashlib.sha256(made_from.encode()).hexdigest()[:24]
-        fast = folded(self._model)
 
         def compute(index: NDArray[np.intp], name: str, rng: np.random.Generator) -> NDArray[np.float32]:
-            seen = self.pixels.augmented(index, name, rng, self._device)
-            with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+            seen = pixels.augmented(index, name, rng, device)
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
                 return fast.features(seen).float().cpu().numpy()
 
-        return ViewFeatures(folder, len(self.pixels.catalogue), self.copies, compute)
+        return ViewFeatures(folder, len(pixels.catalogue), self.copies, compute)
 
     def _open(self, progress: Progress | None = None) -> FeatureInputs:
         if self._features is None:

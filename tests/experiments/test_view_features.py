@@ -1,7 +1,9 @@
 """Cached features of augmented views: right, pure, computed once, whole or absent."""
 
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -236,3 +238,15 @@ def test_bf16_views_are_other_files_and_nearly_the_same_features(digits, cache):
     assert half.dtype == torch.float32
     assert len(list(cache.iterdir())) == 2
     assert 0 < float((half - exact).norm() / exact.norm()) < 0.05
+
+
+def test_inputs_are_freed_with_their_last_reference(digits, cache):
+    inputs = frozen(digits, copies=1)
+    inputs.augmented(np.arange(3), "weak", np.random.default_rng(0), CPU)
+    gone = weakref.ref(inputs)
+    gc.disable()
+    try:
+        del inputs
+        assert gone() is None
+    finally:
+        gc.enable()
