@@ -109,7 +109,7 @@ def test_a_setting_that_asks_for_more_than_a_cell_has_names_the_cell(tailgeom, t
 @pytest.mark.parametrize(
     ("words", "listed"),
     [
-        (("--algorithm", "nope"), "dann, eqrm, erm, fish"),
+        (("--algorithm", "nope"), "dann, ecl, eqrm, erm, fish"),
         (("--test-domain", "nope"), "optdigits"),
         (("--setting", "nope"), "TotalHeavyTail"),
         (("--dataset", "nope"), "PACS"),

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -63,6 +64,8 @@ def test_examples_run(tailgeom, trained, tmp_path, monkeypatch, line):
     for name in ("ndcl", "erm"):  # two runs of one model will do
         shutil.copytree(trained, tmp_path / "runs" / "demo" / name)
     artifact = load(trained / "artifact")
+    names = tuple("unlabelled" if part == "source_test" else part for part in artifact.split_names)
+    replace(artifact, split_names=names).save(tmp_path / "runs" / "fixmatch" / "artifact")
     np.savez(tmp_path / "my_features.npz", features=artifact.features, labels=artifact.labels)
     monkeypatch.chdir(tmp_path)
     code, out, err = tailgeom(*shlex.split(line)[1:])

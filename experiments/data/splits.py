@@ -62,8 +62,9 @@ class Split:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Images in every part."""
-        return {name: int((self.part == code).sum()) for code, name in enumerate(PARTS)}
+        """Images in every part; unlabelled ones only where there are some."""
+        found = {name: int((self.part == code).sum()) for code, name in enumerate(PARTS)}
+        return {name: size for name, size in found.items() if size or name != UNLABELLED}
 
     @cached_property
     def digest(self) -> str:
@@ -92,7 +93,7 @@ class Split:
             "held_out": self.held_out,
             "validation": self.validation,
             "seed": self.seed,
-            "sizes": {name: size for name, size in self.sizes.items() if size or name != UNLABELLED},
+            "sizes": self.sizes,
             "sha256": self.digest,
         }
 
