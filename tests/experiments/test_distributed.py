@@ -185,3 +185,10 @@ def test_more_processes_than_gpus_is_one_sentence(monkeypatch):
 
 if __name__ == "__main__":
     worker(Path(sys.argv[1]))
+
+
+def test_an_algorithm_whose_gradient_cannot_be_shared_is_refused_before_any_work(monkeypatch, tmp_path):
+    monkeypatch.setattr("experiments.training.join", lambda: Ranks(0, 2))
+    with pytest.raises(UsageError, match="mldg differentiates the backbone's own gradient; use one process"):
+        train(RunConfig(optim=OptimConfig(algorithm="mldg", device="cpu")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
