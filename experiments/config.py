@@ -26,7 +26,7 @@ PROJECTION_NORMS = ("none", "batch")
 LATER_FIELDS = {
     "data": {"labels": 0},
     "model": {"classifier": "linear", "projection_norm": "none", "view_copies": 4, "view_precision": "fp32"},
-    "optim": {"snapshots": 0, "unlabelled_batch_size": 0},
+    "optim": {"snapshots": 0, "unlabelled_batch_size": 0, "restart": 0.0},
 }
 
 
@@ -102,6 +102,7 @@ class OptimConfig:
         device: auto, cpu or cuda.
         unlabelled_batch_size: unlabelled samples per source domain and step, where the algorithm takes any; 0 is as
             many as labelled ones.
+        restart: share of the steps after which the optimiser forgets its averages of past gradients; 0 for never.
     """
 
     algorithm: str = "erm"
@@ -122,6 +123,7 @@ class OptimConfig:
     snapshots: int = 0
     device: str = "auto"
     unlabelled_batch_size: int = 0
+    restart: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "checkpoint_every", "log_every"):
@@ -139,8 +141,19 @@ class OptimConfig:
             raise UsageError(f"Expected --unlabelled-batch-size of 0 (as labelled ones) or more, got {given}.")
         if self.snapshots < 0 or self.snapshots == 1:
             raise UsageError(f"Expected --snapshots of 0 (none), or 2 (first and last) or more, got {self.snapshots}.")
+        if not 0 <= self.restart < 1:
+            raise UsageError(f"Expected --restart in [0, 1), a share of the steps, got {self.restart}.")
         if not 0 <= self.momentum < 1:
             raise UsageError(f"Expected a momentum in [0, 1), got {self.momentum}.")
+
+    @property
+    def restart_step(self) -> int | None:
+        """Before which step (0, 1, ...) the optimiser's averages are forgotten; None for never.
+
+        >>> OptimConfig(steps=180, restart=0.1).restart_step
+        18
+        """
+        return max(1, round(self.restart * self.steps)) if self.restart else None
 
     def snapshot_steps(self, last: int) -> frozenset[int]:
         """After which steps a snapshot is kept, evenly spaced from 0 to the last.

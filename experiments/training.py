@@ -192,6 +192,8 @@ class _Trainer:
         rate = learning_rate(self.config.optim, self.step)
         set_learning_rate(self.optimizer, rate * self.algorithm.rate_factor)
         rng = step_rng(self.config.data.seed, self.step, "terms")
+        if self.step == self.config.optim.restart_step:
+            self.descent.restart()
         values = self.algorithm.update(batch, rng, self.descent)
         self.step += 1
         return values

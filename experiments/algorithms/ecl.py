@@ -9,6 +9,7 @@ from torch import Tensor
 
 from experiments.algorithms.base import Batch, Descend, TrainingSet
 from experiments.algorithms.bcl import BCL
+from experiments.algorithms.option_types import later
 from experiments.algorithms.search import LogUniform, Range
 from experiments.algorithms.spaces import dimension
 from experiments.algorithms.views import check_views, seen_apart
@@ -33,6 +34,7 @@ class EclOptions:
         warmup: share of the steps at weights of 1, by whose mean terms the weights are then divided; published one of
             200 epochs, 0 (or an unknown number of steps) for weights as they are. A share: ours.
         rounded: the divided weights to two decimals, as the release has them.
+        restart: whether the optimiser forgets its averages of gradients after the warm-up (ours).
         tau: temperature, 10^U(-1.5, 0).
         views: of a sample that are compared, beside the one that is classified; 0 compares that one (ours).
         contrast_space: projections (published; wants --projection of the features' dimension) or features (ours).
@@ -47,6 +49,7 @@ class EclOptions:
     gamma: float = 0.5
     warmup: float = 0.005
     rounded: bool = True
+    restart: bool = later(True)
     tau: float = 0.07
     views: int = 2
     contrast_space: Literal["projections", "features"] = "features"
@@ -115,6 +118,6 @@ class ECL(BCL):
 
     def update(self, batch: Batch, rng: np.random.Generator, descend: Descend) -> dict[str, float]:
         """One step, after a restart of the optimiser where the weights jump."""
-        if self.weights.jump:
+        if self.options.restart and self.weights.jump:
             descend.restart()
         return super().update(batch, rng, descend)
