@@ -25,7 +25,8 @@ import torch
 
 from benchmarks.timing import compare, seconds_of, show
 from experiments.acceleration import accelerate
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.config import ModelConfig, OptimConfig, RunConfig
+from experiments.data_config import DataConfig
 from experiments.inputs import FeatureInputs
 from experiments.step_batches import StepBatches
 from experiments.task import Task, open_task

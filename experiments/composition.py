@@ -7,20 +7,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.config import DataConfig, ModelConfig, RunConfig
-from experiments.devices import pick_device
-from experiments.extraction import collect, config_of
+from experiments.config import ModelConfig, RunConfig
+from experiments.extraction import collect
 from experiments.inputs import FeatureInputs
 from experiments.models import Classifier
-from experiments.restoring import restore, saved_in
-from experiments.runs import RunDirectory
-from experiments.sweep.shared_features import shared
+from experiments.opened_tasks import opened_task
+from experiments.restoring import reopen
 from experiments.sweep.status import PROBES
-from experiments.task import Task, open_task
+from experiments.task import Task
 from experiments.training import build
 from geometry.artifact import Artifact, load, read_arrays
-
-OPEN_SPLITS = 1  # runs are met one split after another
 
 
 def artifact_of(path: Path, device: str = "cpu") -> Artifact:
@@ -47,14 +43,11 @@ def compose_run(path: Path, device: str = "cpu") -> Artifact:
     Raises:
         DataError: no checkpoint, or data that changed since.
     """
-    run = RunDirectory(path)
-    config, saved = config_of(run, device), saved_in(run)
-    task, where = _task(config.data, config.model, config.features), pick_device(device)
-    restored = restore(config, run, saved, task, where)
-    if not isinstance(task.inputs, FeatureInputs):
-        return collect(restored.algorithm.model, task, where, restored.made_by, None, with_head=True)
-    base = _features_alone(config.data, config.model, config.features)
-    return with_head(base, restored.algorithm.model, restored.made_by)
+    found = reopen(path, device=device, opening=opened_task)
+    model = found.algorithm.model
+    if not isinstance(found.task.inputs, FeatureInputs):
+        return collect(model, found.task, found.device, found.made_by, None, with_head=True)
+    return with_head(_features_alone(found.task, found.config.model), model, found.made_by)
 
 
 @torch.inference_mode()
@@ -66,10 +59,10 @@ def with_head(base: Artifact, model: Classifier, made_by: dict[str, object]) -> 
         model: the head, behind a backbone that hands features on as they are.
         made_by: what made the head, for the provenance.
     """
-    features = torch.from_numpy(base.features)
+    features = torch.from_numpy(base.features).to(model.head.weight.device)
     return replace(
         base,
-        logits=model.head(features.to(model.head.weight.device)).cpu().numpy(),
+        logits=model.head(features).cpu().numpy(),
         projections=None if model.projection is None else model.project(features).cpu().numpy(),
         head_weight=model.head.weight.cpu().numpy(),
         head_bias=model.head.bias.cpu().numpy(),
@@ -77,18 +70,9 @@ def with_head(base: Artifact, model: Classifier, made_by: dict[str, object]) -> 
     )
 
 
-@lru_cache(maxsize=OPEN_SPLITS)
-def _task(data: DataConfig, model: ModelConfig, features: Path | None) -> Task:
-    task = open_task(RunConfig(data=data, model=model, features=features))
-    if isinstance(task.inputs, FeatureInputs) and features is not None:
-        task = replace(task, inputs=shared(features, task.inputs))
-    return task
-
-
-@lru_cache(maxsize=OPEN_SPLITS)
-def _features_alone(data: DataConfig, model: ModelConfig, features: Path | None) -> Artifact:
-    """The samples of a split in an artifact's order, without any head."""
-    task = _task(data, model, features)
-    any_head = build(RunConfig(data=data, model=model, features=features), task, torch.device("cpu")).model
+@lru_cache(maxsize=1)
+def _features_alone(task: Task, model: ModelConfig) -> Artifact:
+    """The samples of a split in an artifact's order, without any head: runs are met one split after another."""
+    any_head = build(RunConfig(model=model), task, torch.device("cpu")).model
     found = collect(any_head, task, torch.device("cpu"), {}, None, with_head=False)
     return replace(found, features=np.require(found.features, np.float32, ("C", "W")))

@@ -92,7 +92,7 @@ class OptimConfig:
         weight_decay: L2 penalty (adam, sgd) or decoupled decay (adamw).
         augment: none, crop (random resized crop, 0.7 to 1), crop_flip, protocol (crop_flip, then colour jitter of 0.3
             and greyscale for one image in ten: DomainBed's), cifar (crop after padding by 4 pixels, and flip), or weak,
-            strong or contrast (views of semi-supervised and contrastive learning); features are never augmented.
+            strong or contrast (views of semi-supervised and contrastive learning). Features cannot be augmented.
         precision: fp32, or bf16 (autocast in the backbone while it trains).
         compile: run the backbone through torch.compile while it trains.
         checkpoint_every: steps between checkpoints; each evaluates validation and target.

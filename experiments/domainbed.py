@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.config import DataConfig, RunConfig
+from experiments.config import RunConfig
 from experiments.data.datasets import open_dataset
+from experiments.data_config import DataConfig
 from experiments.extraction import Progress, collect
 from experiments.models import Classifier, build_classifier
 from experiments.provenance import provenance

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.config import ModelConfig, RunConfig
 from experiments.data.splits import UNLABELLED
-from experiments.data_config import data_config
+from experiments.data_config import DataConfig
 from experiments.devices import pick_device
 from experiments.evaluation import predict
 from experiments.models import Classifier, build_classifier
@@ -19,27 +19,12 @@ from experiments.models.weights import weights_record
 from experiments.probes.context import Context, Progress
 from experiments.probes.registry import record, require_probes
 from experiments.provenance import provenance
-from experiments.restoring import require_checkpoint_name, restore, saved_in
-from experiments.runs import RunDirectory
+from experiments.restoring import reopen
 from experiments.task import WHOLE, Task, open_task, open_whole
 from geometry.artifact import SPLITS, Artifact
-from geometry.errors import DataError, UsageError
+from geometry.errors import UsageError
 
 CHUNK = 128
-
-
-def config_of(run: RunDirectory, device: str = "auto") -> RunConfig:
-    """The configuration a run directory was made with."""
-    saved = run.config()
-    try:
-        return RunConfig(
-            data=data_config(saved["data"]),
-            model=ModelConfig(**(saved["model"] or {})),
-            optim=OptimConfig(**saved["optim"], device=device),
-            features=None if saved["features"] is None else Path(saved["features"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise DataError(f"The configuration in {run.path} is not one of this version: {error}.") from error
 
 
 def extract_run(
@@ -68,15 +53,12 @@ def extract_run(
     require_probes(probes)
     if most_samples is not None and most_samples < 1:
         raise UsageError(f"Expected at least 1 sample for the probes, got {most_samples}.")
-    require_checkpoint_name(checkpoint)
-    run = RunDirectory(path)
-    config, saved = config_of(run, device), saved_in(run)
-    task, where = open_task(config), pick_device(device)
-    restored = restore(config, run, saved, task, where, checkpoint)
-    made_by = restored.made_by | provenance()
-    context = Context(config, task, restored.algorithm, where, run, progress, most_samples)
+    found = reopen(path, checkpoint=checkpoint, device=device)
+    context = Context(found.config, found.task, found.algorithm, found.device, found.run, progress, most_samples)
     recorded = record(probes, context)  # first: it may have to refuse
-    return replace(collect(restored.algorithm.model, task, where, made_by, progress, with_head=True), probes=recorded)
+    made_by = found.made_by | provenance()
+    artifact = collect(found.algorithm.model, found.task, found.device, made_by, progress, with_head=True)
+    return replace(artifact, probes=recorded)
 
 
 def extract_frozen(
@@ -97,7 +79,8 @@ def extract_frozen(
         progress: called with samples done and in all.
     """
     config = RunConfig(data=data, model=model)
-    task = open_whole(data) if whole else open_task(config)
+    # The images themselves, whatever a run on them would train.
+    task = open_whole(data) if whole else open_task(RunConfig(data=data))
     where = pick_device(device)
     classifier = build_classifier(model.backbone, len(task.classes), seed=data.seed, weights=model.weights).to(where)
     made_by = {"frozen": config.to_dict(), "weights": weights_record(model.weights), **provenance()}

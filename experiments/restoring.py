@@ -1,15 +1,19 @@
 """From a run directory back to its algorithm: the weights of a checkpoint, refused where they belong to other data."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from experiments.algorithms import Algorithm
-from experiments.config import RunConfig
+from experiments.config import ModelConfig, OptimConfig, RunConfig
+from experiments.data_config import data_config
+from experiments.devices import pick_device
 from experiments.origin import require_same_origin
 from experiments.runs import Checkpoint, RunDirectory
-from experiments.task import Task
+from experiments.task import Task, open_task
 from experiments.training import build
 from geometry.errors import DataError, UsageError
 
@@ -21,11 +25,19 @@ class Restored:
     """A run at one of its checkpoints.
 
     Attributes:
+        config: of the run.
+        run: its directory.
+        task: its data.
+        device: where the algorithm is.
         algorithm: its model and losses, in evaluation mode.
         step: training steps behind the weights.
         made_by: which run, checkpoint and step they are, for an artifact's provenance.
     """
 
+    config: RunConfig
+    run: RunDirectory
+    task: Task
+    device: torch.device
     algorithm: Algorithm
     step: int
     made_by: dict[str, Any]
@@ -39,6 +51,24 @@ def require_checkpoint_name(checkpoint: str) -> None:
     """
     if checkpoint not in CHECKPOINTS:
         raise UsageError(f"Unknown checkpoint {checkpoint!r}; known: {', '.join(CHECKPOINTS)}.")
+
+
+def config_of(run: RunDirectory, device: str = "auto") -> RunConfig:
+    """The configuration a run directory was made with.
+
+    Raises:
+        DataError: it has none, or one of another version.
+    """
+    saved = run.config()
+    try:
+        return RunConfig(
+            data=data_config(saved["data"]),
+            model=ModelConfig(**(saved["model"] or {})),
+            optim=OptimConfig(**saved["optim"], device=device),
+            features=None if saved["features"] is None else Path(saved["features"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(f"The configuration in {run.path} is not one of this version: {error}.") from error
 
 
 def saved_in(run: RunDirectory) -> Checkpoint:
@@ -76,4 +106,30 @@ def restore(
     algorithm.load_state_dict(saved.selected if which == "selected" else saved.weights)
     algorithm.eval()
     step = saved.state["best_step"] if which == "selected" else saved.step
-    return Restored(algorithm, step, {"run": run.config(), "checkpoint": which, "step": step})
+    made_by = {"run": run.config(), "checkpoint": which, "step": step}
+    return Restored(config, run, task, device, algorithm, step, made_by)
+
+
+def reopen(
+    path: Path,
+    *,
+    checkpoint: str = "selected",
+    device: str = "auto",
+    opening: Callable[[RunConfig], Task] = open_task,
+) -> Restored:
+    """A run as its directory has it, with its data.
+
+    Args:
+        path: the run directory.
+        checkpoint: ``selected`` (best balanced validation accuracy) or ``last``.
+        device: auto, cpu or cuda.
+        opening: makes the task of a configuration.
+
+    Raises:
+        DataError: no checkpoint, broken data, or data that changed since.
+        UsageError: unknown checkpoint.
+    """
+    require_checkpoint_name(checkpoint)
+    run = RunDirectory(path)
+    config, saved = config_of(run, device), saved_in(run)
+    return restore(config, run, saved, opening(config), pick_device(device), checkpoint)

@@ -20,7 +20,8 @@ from experiments.table.records import Run, read_records
 from geometry.atomic import plain, read_json, readable_directory, write_json
 from geometry.errors import DataError, TailgeomError
 
-CHECK_RECORD, BOUND_RECORD = "check_study.json", "bound_columns.json"  # what the studies keep in RUN/results
+# What the studies keep in RUN/results.
+CHECK_RECORD, BOUND_RECORD, MEASURE_RECORD = "check_study.json", "bound_columns.json", "measure_study.json"
 READ_BY_STUDIES_ALONE = ("predictive.py", "run_table.py", "run_clusters.py", "model_permutation.py")
 Record = dict[str, Any]
 Key = Callable[[Path], Record]

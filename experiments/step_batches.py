@@ -80,8 +80,14 @@ class StepBatches:
         )
 
     def sample_ids(self, step: int) -> list[str]:
-        """Names of the labelled samples of a step."""
-        return [self.task.sample_ids[i] for i in np.concatenate(self.sampler.indices(step))]
+        """Names of the samples of a step, the labelled ones first."""
+        samplers = (self.sampler, self.unlabelled_sampler)
+        return [
+            self.task.sample_ids[i]
+            for sampler in samplers
+            if sampler is not None
+            for i in np.concatenate(sampler.indices(step))
+        ]
 
     def _unlabelled(self, step: int) -> Unlabelled | None:
         if self.unlabelled_sampler is None:

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.config import DataConfig, RunConfig
+from experiments.config import RunConfig
 from experiments.data.catalogue import Catalogue
 from experiments.data.protocols import shot_thresholds
 from experiments.data.splits import PARTS, UNLABELLED, Split
+from experiments.data_config import DataConfig
 from experiments.devices import pick_device
 from experiments.frozen import FrozenInputs
 from experiments.inputs import FeatureInputs, ImageInputs, Inputs, Progress
 from experiments.splitting import image_size, open_catalogue, split_catalogue
 from geometry.artifact import Artifact, load
 from geometry.atomic import plain, write_csv, write_text
-from geometry.errors import DataError
+from geometry.errors import DataError, UsageError
 from geometry.shots import ShotThresholds
 
 WHOLE = "all"  # the part of every sample where nothing is split
@@ -131,6 +132,20 @@ def open_task(config: RunConfig, progress: Progress | None = None) -> Task:
     if "train" in artifact.split_names and not config.data.chosen:
         return _from_artifact(config.features, artifact)
     return _from_split_anew(config.features, artifact, config.data)
+
+
+def require_augmentable(config: RunConfig) -> None:
+    """Refuse the augmentation of features, which never are: those of an artifact, or of a backbone that stays as it is.
+
+    For who starts runs; one of an earlier version, which ignored the word, still opens and resumes.
+
+    Raises:
+        UsageError: an augmentation is asked for beside features.
+    """
+    name, frozen = config.optim.augment, config.model.finetune == "none"
+    if name != "none" and (frozen or config.features is not None):
+        beside = "--finetune none" if config.features is None else "--features"
+        raise UsageError(f"Expected no augmentation beside {beside}, as features have none, got augment {name!r}.")
 
 
 @lru_cache(maxsize=1)

@@ -129,7 +129,7 @@ def manifest(config: RunConfig, task: Task, run: RunDirectory, seconds: float) -
         "seeds": {"all": config.data.seed},
         "config": resolved(config),
         "data": task.describe(),
-        "weights": weights_record(config.model.weights) if task.inputs.images else None,
+        "weights": None if config.features else weights_record(config.model.weights),
         "selection": SELECTION if len(task.indices("validation")) else LAST,
         **provenance(),
     }
@@ -160,8 +160,7 @@ class _Trainer:
         torch.manual_seed(config.data.seed)  # what a backbone draws by itself (dropout) comes from this state
 
     def run(self, report: Report | None) -> None:
-        sums: dict[str, float] = defaultdict(float)
-        count = 0
+        seen: dict[str, list[float]] = defaultdict(list)  # a term may set in between two rows
         optim = self.config.optim
         enough = min(optim.steps, self.algorithm.steps_needed or optim.steps)
         while True:  # a run resumed from a checkpoint comes here with the step it was saved after
@@ -171,13 +170,11 @@ class _Trainer:
                 break
             terms = self._advance()
             for name, value in terms.items():
-                sums[name] += value
-            count += 1
+                seen[name].append(value)
             checkpoint = self.step % optim.checkpoint_every == 0 or self.step == enough
             if self.step % optim.log_every == 0 or checkpoint:
-                self._log({"step": self.step} | {k: v / count for k, v in sums.items()})
-                sums.clear()
-                count = 0
+                self._log({"step": self.step} | {name: sum(values) / len(values) for name, values in seen.items()})
+                seen.clear()
             if checkpoint:
                 broken = broken_weights(self.algorithm)
                 if broken:

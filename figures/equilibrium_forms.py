@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from figures import style
+from figures.anchors import AVERAGES, check_anchors
 
 APART = 0.036  # of the decade, between neighbouring forms: many coincide
-AVERAGES = {"sample": "samples", "class": "classes"}
 _COLOURS = (style.BLACK, style.VERMILLION, style.BLUE, style.GREEN, style.PURPLE, style.ORANGE, style.SKY)
 _MARKERS = "osD^vPX*<>hd"
 
@@ -23,17 +23,13 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     Args:
         rows: with ``loss`` (the form), ``anchors`` (``sample`` or ``class``), ``tau``, ``imbalance`` (a number),
             ``cosine_std`` of the least loss found, ``least_start_std`` and ``most_start_std`` over random starts (the
-            bar, which reaches to the former), and ``verdict``; a filled mark is the simplex. Forms stand side by side,
-            for many coincide.
+            bar, which reaches to the former; None where no start defines it), and ``verdict``; a filled mark is the
+            simplex. Forms stand side by side, for many coincide.
 
     Raises:
         ValueError: no row, or one with unknown anchors.
     """
-    if not rows:
-        raise ValueError("Expected at least one experiment, got none.")
-    unknown = {row["anchors"] for row in rows} - set(AVERAGES)
-    if unknown:
-        raise ValueError(f"Expected anchors averaged over 'sample' or 'class', got {sorted(unknown)}.")
+    check_anchors(rows)
     forms = list(dict.fromkeys(row["loss"] for row in rows))
     averages = [name for name in AVERAGES if any(row["anchors"] == name for row in rows)]
     taus = list(dict.fromkeys(row["tau"] for row in rows))
@@ -73,7 +69,7 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], forms: Sequence[str]) 
         axes.plot(x, y, color=colour, linewidth=0.7, marker="", zorder=2)
         axes.plot([], [], color=colour, linewidth=0.7, marker=marker, markersize=3.4, label=form)
         low, high = _shown(mine, "least_start_std"), _shown(mine, "most_start_std")
-        axes.vlines(x, np.minimum(low, y), np.maximum(high, y), color=colour, linewidth=2.4, alpha=0.35)
+        axes.vlines(x, np.fmin(low, y), np.fmax(high, y), color=colour, linewidth=2.4, alpha=0.35)
         for across, up, row in zip(x, y, mine, strict=True):
             axes.plot(
                 across,
@@ -90,4 +86,4 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], forms: Sequence[str]) 
 
 
 def _shown(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    return [float(row[name]) for row in rows]
+    return [float("nan") if row[name] is None else float(row[name]) for row in rows]

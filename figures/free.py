@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from figures import style
+from figures.anchors import AVERAGES, check_anchors
 
 FLOOR = 1e-4  # spreads below are drawn at this place, which the axis calls 0
 MARKS = {"sample": style.Mark(style.VERMILLION, "s", "-"), "class": style.Mark(style.BLUE, "o", "-")}
@@ -30,11 +31,7 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     Raises:
         ValueError: no row, or one with unknown anchors.
     """
-    if not rows:
-        raise ValueError("Expected at least one experiment, got none.")
-    unknown = {row["anchors"] for row in rows} - set(MARKS)
-    if unknown:
-        raise ValueError(f"Expected anchors averaged over 'sample' or 'class', got {sorted(unknown)}.")
+    check_anchors(rows)
     kinds = list(dict.fromkeys((row["loss"], row["variant"]) for row in rows))
     panels = list(dict.fromkeys(row["imbalance"] for row in rows))
     result = style.new_figure(style.DOUBLE, _LINE * len(kinds) + 1.05)
@@ -52,8 +49,10 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
         "standard deviation of the cosines between class means (simplex: 0); a mark a temperature", fontsize=7
     )
     handles = [
-        Line2D([], [], color=mark.colour, marker=mark.marker, linestyle="", label=f"anchors averaged over {name}")
-        for name, mark in zip(("samples", "classes"), MARKS.values(), strict=True)
+        Line2D(
+            [], [], color=mark.colour, marker=mark.marker, linestyle="", label=f"anchors averaged over {AVERAGES[word]}"
+        )
+        for word, mark in MARKS.items()
     ]
     handles += [
         Line2D([], [], color=style.GREY, marker="o", linestyle="", label="the simplex"),

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.artifact import Artifact
+from geometry.errors import DataError
 
 TRAIN, UNLABELLED = "train", "unlabelled"
 UNLABELLED_COUNTED = "training counts are of samples with and without a label"
@@ -28,9 +29,14 @@ def labelled_counts(artifact: Artifact) -> NDArray[np.int64]:
 
     Args:
         artifact: a whole one, not a selection of its samples.
+
+    Raises:
+        DataError: some training samples were unlabelled, and there is no part of those that were not.
     """
-    if not has_unlabelled(artifact) or TRAIN not in artifact.split_names:
+    if not has_unlabelled(artifact):
         return artifact.training_counts
+    if TRAIN not in artifact.split_names:
+        raise DataError(f"Expected the split {TRAIN} beside {UNLABELLED}, found {', '.join(artifact.split_names)}.")
     known = artifact.split == artifact.split_names.index(TRAIN)
     counts = np.zeros((artifact.num_domains, artifact.num_classes), dtype=np.int64)
     np.add.at(counts, (artifact.domains[known], artifact.labels[known]), 1)

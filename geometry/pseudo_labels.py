@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from geometry.artifact import Artifact
 from geometry.errors import DataError, UsageError
+from geometry.labelled import UNLABELLED
 from geometry.shots import group_masks
 
 Array = NDArray[np.float64]
-SPLIT = "unlabelled"
 THRESHOLD = 0.95
 
 
@@ -75,7 +75,9 @@ class PseudoLabelReport:
         yield from self.classes.values()
 
 
-def pseudo_label_quality(artifact: Artifact, *, threshold: float = THRESHOLD, split: str = SPLIT) -> PseudoLabelReport:
+def pseudo_label_quality(
+    artifact: Artifact, *, threshold: float = THRESHOLD, split: str = UNLABELLED
+) -> PseudoLabelReport:
     """The pseudo-labels that an artifact's model gives to a split whose true labels only the analyst knows.
 
     They are those of the model as it is extracted, on images that are not augmented; training saw those of weak views,
@@ -87,7 +89,7 @@ def pseudo_label_quality(artifact: Artifact, *, threshold: float = THRESHOLD, sp
         split: of the samples.
 
     Raises:
-        DataError: no logits.
+        DataError: no logits, or no sample in the split.
         UsageError: no such split, or a threshold outside [0, 1].
     """
     part = artifact.select(split=split)
@@ -113,7 +115,7 @@ def measure_pseudo_labels(
         threshold: in [0, 1].
 
     Raises:
-        DataError: shapes that do not fit, or probabilities that are not finite.
+        DataError: shapes that do not fit, probabilities that are not finite, or labels that are no class.
         UsageError: a threshold outside [0, 1].
 
     >>> found = measure_pseudo_labels([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3]], [0, 0, 1], ("a", "b"), {}, threshold=0.65)
@@ -124,6 +126,8 @@ def measure_pseudo_labels(
     p, true = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.int64)
     if p.ndim != 2 or p.shape != (true.size, len(class_names)) or not np.isfinite(p).all():
         raise DataError(f"Expected finite probabilities ({true.size}, {len(class_names)}), got {p.shape}.")
+    if ((true < 0) | (true >= len(class_names))).any():
+        raise DataError(f"Expected labels in 0..{len(class_names) - 1}, got {true.min()} to {true.max()}.")
     if not 0.0 <= threshold <= 1.0:
         raise UsageError(f"Expected a threshold in [0, 1], got {threshold}.")
     pseudo, kept = p.argmax(axis=1), p.max(axis=1, initial=0.0) >= threshold

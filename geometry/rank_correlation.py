@@ -45,6 +45,8 @@ def spearman_interval(first: ArrayLike, second: ArrayLike, strata: ArrayLike, *,
     200 draws is on average their 3.0 % point. At a nominal 5 %, over populations with rho of 0 to .98, light and heavy
     tails, ties and strata, and 40 to 400 samples, it missed in 5 to 9 % of 1000 draws, BCa in 5 to 8 %, this one in
     4 to 6 %; Bonett and Wright's (2000) closed form, which is for normal copulas, in 3 to 13 %. No redraws, no seed.
+    These count both sides. Near +-1 few samples miss mostly on one: of 5000 draws of 100 normal pairs with rho of .98
+    the upper end was too low in 4.4 %, the lower end too high in 0.8 %; of 400 pairs in 2.9 and 1.4 %.
 
     Args:
         first: ``(N,)``.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.test_bad_input import DATA, USAGE, one_sentence, train
+from tests.one_sentence import DATA, USAGE, one_sentence, train
 
 TREE = ("--dataset", "mine", "--test-domain", "night", "--setting", "balanced", "--validation", "2")
 SMALL = ("--image-size", "16", "--batch-size", "4")

@@ -10,7 +10,7 @@ import yaml
 
 from experiments.composition import compose_run
 from experiments.extraction import extract_run
-from geometry.artifact import Artifact
+from tests.toy_features import save_toy_features
 
 USAGE, DATA = 2, 3
 QUICK = ("--resamples", "20", "--jobs", "1")
@@ -19,20 +19,7 @@ QUICK = ("--resamples", "20", "--jobs", "1")
 @pytest.fixture(scope="module")
 def features(tmp_path_factory):
     """Whole features of three domains and three classes, 40 samples a cell, not split."""
-    rng = np.random.default_rng(0)
-    domains, labels = (np.repeat(grid.ravel(), 40) for grid in np.meshgrid(np.arange(3), np.arange(3), indexing="ij"))
-    vectors = rng.normal(size=(360, 8)) + 1.5 * np.eye(3, 8)[labels] + 0.5 * np.eye(3, 8, 4)[domains]
-    path = tmp_path_factory.mktemp("features") / "all"
-    Artifact(
-        features=vectors.astype(np.float32),
-        labels=labels,
-        class_names=("ant", "bee", "cow"),
-        domains=domains,
-        domain_names=("day", "dusk", "night"),
-        sample_ids=tuple(f"{i:03d}" for i in range(360)),
-        provenance={"data": {"dataset": "small"}},
-    ).save(path)
-    return path
+    return save_toy_features(tmp_path_factory.mktemp("features") / "all", cell=40, dimension=8)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from experiments.sweep.job import run_job
 from experiments.sweep.plan import plan
 from experiments.sweep.results import COLUMNS, RUNS
 from experiments.sweep.spec import read_spec
-from geometry.artifact import Artifact
+from tests.toy_features import save_toy_features
 
 USAGE, DATA = 2, 3
 TIMED = ("seconds", "peak_memory_mb")
@@ -26,20 +26,7 @@ TIMED = ("seconds", "peak_memory_mb")
 @pytest.fixture(scope="session")
 def features(tmp_path_factory):
     """Whole features of three domains and three classes, 30 samples a cell, not split."""
-    rng = np.random.default_rng(0)
-    domains, labels = (np.repeat(grid.ravel(), 30) for grid in np.meshgrid(np.arange(3), np.arange(3), indexing="ij"))
-    vectors = rng.normal(size=(270, 12)) + 1.5 * np.eye(3, 12)[labels] + 0.5 * np.eye(3, 12, 6)[domains]
-    path = tmp_path_factory.mktemp("features") / "all"
-    Artifact(
-        features=vectors.astype(np.float32),
-        labels=labels,
-        class_names=("ant", "bee", "cow"),
-        domains=domains,
-        domain_names=("day", "dusk", "night"),
-        sample_ids=tuple(f"{i:03d}" for i in range(270)),
-        provenance={"data": {"dataset": "small"}},
-    ).save(path)
-    return path
+    return save_toy_features(tmp_path_factory.mktemp("features") / "all")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from experiments.cli.measure import Measure
 from experiments.cli.report import pseudo_labels, train_command
 from figures.story.desk import Desk, Model, Study
 from figures.story.unlabelled import unlabelled
@@ -56,6 +57,24 @@ def test_measure_draws_the_pseudo_labels(tailgeom, run, tmp_path):
     code, out, _ = tailgeom("measure", run, "--split", "unlabelled", "--threshold", "1", "--resamples", "20")
     assert "none is kept" in out
     assert "nan" not in out
+
+
+def test_a_threshold_is_that_of_pseudo_labels_and_these_want_logits(tailgeom, run, tmp_path):
+    code, _, err = tailgeom("measure", run, "--threshold", "0.5")
+    assert code == 2
+    assert err.startswith("tailgeom: Expected --split unlabelled beside --threshold, which is that of pseudo-labels; ")
+    replace(load(run / "artifact"), logits=None).save(tmp_path / "bare")
+    code, out, err = tailgeom("measure", tmp_path / "bare", "--split", "unlabelled", "--resamples", "20")
+    assert code == 0, err
+    assert "No pseudo-labels: the artifact has no logits." in out
+
+
+def test_the_figure_has_the_whole_name_of_the_run(tmp_path):
+    """A folder has no ending: lr0.01 is not lr0."""
+    (tmp_path / "lr0.01" / "artifact").mkdir(parents=True)
+    assert Measure(artifact=tmp_path / "lr0.01").label == "lr0.01"
+    assert Measure(artifact=tmp_path / "lr0.01" / "artifact").label == "lr0.01"
+    assert Measure(features=tmp_path / "mine.v2.npz").label == "mine.v2"
 
 
 def test_the_report_has_a_chapter_on_them_under_the_runs_own_threshold(run, tmp_path):

@@ -13,9 +13,9 @@ from experiments.algorithms.contrastive import Classification, Contrastive
 from experiments.algorithms.option_types import later
 from experiments.algorithms.prototype_maps import prototype_map
 from experiments.algorithms.search import LogUniform, Range
-from experiments.algorithms.spaces import Space, dimension, require_space
+from experiments.algorithms.spaces import Space, dimension, require_projection
 from experiments.algorithms.views import check_views
-from experiments.losses.balanced_contrast import Denominator, balanced_contrast
+from experiments.losses.balanced_contrast import Denominator, balanced_contrast, check_prototype_share
 from experiments.losses.pairs import AnchorReduction, check_temperature
 from experiments.models import Classifier
 from geometry.errors import UsageError
@@ -50,18 +50,23 @@ class BclOptions:
 
     def __post_init__(self) -> None:
         check_temperature(self.tau)
+        check_prototype_share(self.prototype_share)
         check_views(self.views)
         if not self.weight >= 0:
             raise UsageError(f"Expected weight >= 0, got {self.weight}.")
-        if not isinstance(self.prototype_share, str) and not 0 < self.prototype_share <= 1:
-            raise UsageError(f"Expected prototype_share in (0, 1], got {self.prototype_share}.")
+        if self.prototypes == "mlp" and self.contrast_space == "predictions":
+            raise UsageError(
+                "Expected contrast_space=projections or features beside prototypes=mlp; predictions are compared with "
+                "the one-hot corners."
+            )
 
 
 class BCL(Contrastive):
-    """``L = balanced softmax + weight * BCL`` (Zhu et al. 2022); with ``views=2`` and ``prototypes=mlp`` as published.
+    """``L = balanced softmax + weight * BCL`` (Zhu et al. 2022); published are two views, projections and a map.
 
-    Prototypes are the classifier's weight vectors in feature space, their projections in projection space, and in
-    prediction space the one-hot corners (all ours), or what a map of their own makes of the weight vectors.
+    That is ``views=2``, ``contrast_space=projections`` and ``prototypes=mlp``: prototypes are what a map of their own
+    makes of the classifier's weight vectors. Without it they are, all ours, the weight vectors in feature space, their
+    projections in projection space, and in prediction space the one-hot corners.
     """
 
     Options = BclOptions
@@ -70,9 +75,8 @@ class BCL(Contrastive):
     def __init__(self, model: Classifier, training_set: TrainingSet, options: Any) -> None:
         super().__init__(model, training_set, options)
         kind, space = options.prototypes, options.contrast_space
-        mapped = kind in ("linear", "mlp") and space != "predictions"
         sizes = (model.head.in_features, dimension(model, space))
-        self.prototype_map = prototype_map(kind, *sizes) if mapped else None
+        self.prototype_map = prototype_map(kind, *sizes) if kind in ("linear", "mlp") else None
 
     def build_contrast(self) -> Contrast:
         """Real negatives and prototypes; an anchor alone in its class still has its prototype."""
@@ -82,9 +86,8 @@ class BCL(Contrastive):
         )
 
     def require_space(self) -> None:
-        """Features are fit even on a frozen backbone: through its prototypes BCL trains the classifier there."""
-        if self.options.contrast_space == "projections":
-            require_space(self.model, "projections", "contrast_space", instead="features")
+        """Every space is fit even on a frozen backbone: through its prototypes BCL trains the classifier there."""
+        require_projection(self.model, self.options.contrast_space, "contrast_space")
 
     def contrast_loss(self, vectors: Tensor, labels: Tensor, **negatives: Tensor | bool) -> Tensor:
         """:func:`experiments.losses.balanced_contrast.balanced_contrast` against the prototypes of the space."""

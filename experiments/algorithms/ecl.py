@@ -14,7 +14,7 @@ from experiments.algorithms.search import LogUniform, Range
 from experiments.algorithms.spaces import dimension
 from experiments.algorithms.views import check_views, seen_apart
 from experiments.algorithms.warmed_weights import WarmedWeights
-from experiments.losses.balanced_contrast import Denominator
+from experiments.losses.balanced_contrast import Denominator, check_prototype_share
 from experiments.losses.balanced_softmax import balanced_softmax
 from experiments.losses.cosine import unit_vectors
 from experiments.losses.pairs import AnchorReduction, check_temperature
@@ -60,11 +60,11 @@ class EclOptions:
 
     def __post_init__(self) -> None:
         check_temperature(self.tau)
+        check_prototype_share(self.prototype_share)
         check_views(self.views)
         if not (min(self.alpha, self.beta, self.gamma) >= 0 and 0 <= self.warmup < 1):
-            raise UsageError(f"Expected alpha, beta and gamma >= 0 and warmup in [0, 1), got {self}.")
-        if not isinstance(self.prototype_share, str) and not 0 < self.prototype_share <= 1:
-            raise UsageError(f"Expected prototype_share in (0, 1], got {self.prototype_share}.")
+            given = (self.alpha, self.beta, self.gamma, self.warmup)
+            raise UsageError(f"Expected alpha, beta and gamma >= 0 and warmup in [0, 1), got {given}.")
 
 
 class ECL(BCL):
@@ -74,9 +74,9 @@ class ECL(BCL):
     against the prototypes ``p_c = (A w_c + b) / |A w_c + b|``, and ``L_CC-GE``
     :func:`experiments.losses.self_duality` between the classifier's rows ``w_c`` and these. Its text and code were not
     at hand: terms, weights and warm-up are those of its predecessor's release (ProConDual, 2024), the equal
-    contributions our reading of ECL's abstract and figure. Rows and prototypes need one dimension. Gradients reach
-    ``w_c`` through the prototypes, so that every space trains the classifier on a frozen backbone too. After the
-    warm-up the optimiser's averages of gradients are forgotten (ours): Adam's would slow some thousand steps down.
+    contributions our reading of ECL's abstract and figure. Rows and prototypes need one dimension; gradients reach
+    ``w_c`` through the prototypes, even on a frozen backbone. With ``restart`` the optimiser's averages of gradients
+    are forgotten after the warm-up (ours): Adam's would slow some thousand steps down.
     """
 
     Options = EclOptions
@@ -88,11 +88,7 @@ class ECL(BCL):
         self.weights = WarmedWeights([options.alpha, options.beta, options.gamma], steps, rounded=options.rounded)
 
     def require_space(self) -> None:
-        """Refuse projections of another dimension than that of the classifier's rows.
-
-        Raises:
-            UsageError: there are none, or they are longer or shorter.
-        """
+        """Refuse projections of another dimension than that of the classifier's rows, or none of them."""
         wanted = self.model.head.in_features
         given = 0 if self.model.projection is None else dimension(self.model, "projections")
         if self.options.contrast_space == "projections" and given != wanted:

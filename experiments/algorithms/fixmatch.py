@@ -35,7 +35,7 @@ class FixMatch(SemiSupervised):
     Options = FixMatchOptions
 
     def pseudo_labels(self, probabilities: Tensor) -> PseudoLabels:
-        """Believed above the threshold."""
+        """Believed from the threshold on."""
         return pseudo_labels(probabilities, self.options.threshold)
 
     def unlabelled_loss(self, logits: Tensor, labels: PseudoLabels) -> Tensor:

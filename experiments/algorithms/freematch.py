@@ -57,7 +57,7 @@ class FreeMatch(SemiSupervised):
         self.averages = PredictionAverages(model.head.out_features, options.momentum)
 
     def pseudo_labels(self, probabilities: Tensor) -> PseudoLabels:
-        """Believed above the threshold of their class."""
+        """Believed from the threshold of their class on."""
         if self.training:
             self.averages.follow(probabilities)
         return pseudo_labels(probabilities, self.averages.thresholds())

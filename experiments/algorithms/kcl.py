@@ -50,7 +50,7 @@ class KclOptions:
         check_memory(self.queue, self.momentum)
         if not self.weight >= 0:
             raise UsageError(f"Expected weight >= 0, got {self.weight}.")
-        if not (self.positives >= 0 and self.positives == int(self.positives)):
+        if not (self.positives >= 0 and float(self.positives).is_integer()):
             raise UsageError(f"Expected positives to be a whole number >= 0, got {self.positives}.")
 
 

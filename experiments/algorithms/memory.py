@@ -18,7 +18,7 @@ def check_memory(queue: float, momentum: float) -> None:
     Raises:
         UsageError: a queue that is not a whole number of vectors >= 1, or a momentum outside [0, 1].
     """
-    if not (queue >= 1 and queue == int(queue)):
+    if not (queue >= 1 and float(queue).is_integer()):
         raise UsageError(f"Expected queue to be a whole number >= 1, got {queue}.")
     if not 0 <= momentum <= 1:
         raise UsageError(f"Expected momentum in [0, 1], got {momentum}.")

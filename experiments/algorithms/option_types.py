@@ -51,7 +51,7 @@ def converted(value: Value, wanted: Any) -> Value:
         return value in (True, "true")
     if isinstance(value, bool):  # bool is an int: true is no number here
         raise ValueError
-    if wanted is int and float(value) != int(float(value)):
+    if wanted is int and not float(value).is_integer():
         raise ValueError
     return wanted(float(value)) if wanted is int else wanted(value)
 

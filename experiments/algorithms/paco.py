@@ -12,7 +12,7 @@ from experiments.algorithms.base import Algorithm, Batch, TrainingSet
 from experiments.algorithms.memory import Queue, SlowCopy, check_memory
 from experiments.algorithms.option_types import later
 from experiments.algorithms.search import LogUniform, Range
-from experiments.algorithms.spaces import Outputs, Space, dimension, require_space
+from experiments.algorithms.spaces import Outputs, Space, dimension, require_projection
 from experiments.algorithms.views import check_views, contrast_views
 from experiments.losses.pairs import check_temperature
 from experiments.losses.parametric_contrast import parametric_contrast
@@ -79,8 +79,7 @@ class PaCo(Algorithm):
 
     def __init__(self, model: Classifier, training_set: TrainingSet, options: PacoOptions) -> None:
         super().__init__(model, training_set, options)
-        if options.contrast_space == "projections" and model.projection is None:
-            require_space(model, "projections", "contrast_space")
+        require_projection(model, options.contrast_space, "contrast_space")
         counts = torch.as_tensor(training_set.prior("domain" if options.prior == "domain" else "pooled")).float()
         log_prior = (counts / counts.sum(dim=1, keepdim=True)).log()
         self.register_buffer("log_prior", log_prior if options.prior != "none" else 0 * counts, persistent=False)

@@ -84,7 +84,7 @@ class SemiSupervised(Annealed):
         raise NotImplementedError
 
     def terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Every term, their weighted sum, and ``kept``, the share of the unlabelled samples that is believed."""
+        """Every term, their weighted sum, and ``kept``, the share of unlabelled samples (if any) that is believed."""
         options, count = self.options, len(batch.labels)
         others = batch.unlabelled if self.unlabelled_views else None
         pairs = [pair for pair in (batch.views if self.views else (), others.views if others else ()) if pair]
@@ -102,7 +102,7 @@ class SemiSupervised(Annealed):
         if options.fixclr:
             terms["loss/fixclr"] = self.repelled(batch, outputs, found)
             terms["loss"] = total + options.fixclr * terms["loss/fixclr"]
-        if others:
+        if others and len(others.domains):
             terms["kept"] = found.kept[-len(others.domains) :].float().mean()
         return terms
 

@@ -66,6 +66,16 @@ def dimension(model: Classifier, space: str) -> int:
     return model.head.in_features if space == "features" else model.projection[-1].out_features
 
 
+def require_projection(model: Classifier, space: str, option: str) -> None:
+    """Refuse projections by a model that has no projection head.
+
+    Raises:
+        UsageError: there is none, and the space wants one.
+    """
+    if space == "projections" and model.projection is None:
+        raise UsageError(f"Expected a projection head for {option}=projections; add --projection 128.")
+
+
 def require_space(model: Classifier, space: str, option: str, instead: str = "predictions") -> None:
     """Refuse a space in which a term would train nothing that classifies.
 
@@ -78,8 +88,7 @@ def require_space(model: Classifier, space: str, option: str, instead: str = "pr
     Raises:
         UsageError: no projection head, or the backbone is frozen and the space does not depend on the classifier.
     """
-    if space == "projections" and model.projection is None:
-        raise UsageError(f"Expected a projection head for {option}=projections; add --projection 128.")
+    require_projection(model, space, option)
     if space in ("features", "projections") and frozen(model):
         raise UsageError(
             f"On a frozen backbone {option}={space} never reaches the classifier; take {option}={instead}."

@@ -90,6 +90,8 @@ class TCRI(Annealed):
 
     def __init__(self, model: Classifier, training_set: TrainingSet, options: TcriOptions) -> None:
         super().__init__(model, training_set, options)
+        if model.cosine:
+            raise UsageError("TCRI predicts with a linear classifier with a bias; leave out --classifier cosine.")
         size, width = model.head.in_features, options.width or model.head.in_features
         self.shape = training_set.counts.shape
         with same_start():

@@ -15,7 +15,7 @@ class WarmedWeights(nn.Module):
     Args:
         given: one weight a term.
         steps: of the warm-up; 0 for none, and the weights as given.
-        rounded: the divided weights to two decimals.
+        rounded: the divided weights to two decimals, but those that would round to 0 (ours).
     """
 
     def __init__(self, given: Sequence[float], steps: int, *, rounded: bool) -> None:
@@ -32,7 +32,9 @@ class WarmedWeights(nn.Module):
             return self.given
         means = self.sums / self.warmup
         weights = torch.where(means > 0, self.given / means, self.given)
-        weights = weights.round(decimals=2) if self.rounded else weights
+        if self.rounded:
+            rounded = weights.round(decimals=2)
+            weights = torch.where(rounded > 0, rounded, weights)  # a small weight is no missing term
         return torch.where(self.steps < self.warmup, 1.0, weights)
 
     @property

@@ -13,8 +13,6 @@ from geometry.errors import DataError, UsageError
 
 LEAST_RESAMPLES, MOST_RESAMPLES = 20, 100_000
 NOT_SETTINGS = ("artifact", "features", "json", "out")
-NOT_OF_A_RUN = ("more", "only", "jobs")
-"""Options of a study that decide no single run's numbers: which runs there are, and how many are analysed at once."""
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 
 
@@ -73,6 +71,11 @@ class Analysis(ABC):
         found = self.artifact if self.artifact is not None else self.features
         assert found is not None
         return find_artifact(found)
+
+    @property
+    def label(self) -> str:
+        """What figures call the model."""
+        return model_label(Path(str(self.artifact or self.features)))
 
     def settings(self) -> dict[str, Any]:
         """The options that decide the numbers."""
@@ -151,3 +154,16 @@ def find_artifact(path: Path) -> Path:
     if (path / "config.yaml").exists():
         raise DataError(f"{path} is a run without an artifact; extract it first: tailgeom extract {path}.")
     return path
+
+
+def model_label(path: Path) -> str:
+    """What a figure or a report calls the model at a path: a run by its folder, a file without its ending.
+
+    >>> model_label(Path("runs/ndcl/artifact")), model_label(Path("features/clip.npz"))
+    ('ndcl', 'clip')
+    """
+    if path.name in ("", ".", ".."):
+        path = path.resolve()
+    if path.name == "artifact":
+        return path.resolve().parent.name
+    return path.name if path.is_dir() else path.stem

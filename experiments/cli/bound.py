@@ -2,19 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from experiments.cli.analysis import NOT_OF_A_RUN, NOT_SETTINGS, Analysis
-from experiments.cli.words import command_line, flags
+from experiments.cli.study_analysis import StudyAnalysis
 from geometry.artifact import Artifact
 from geometry.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Bound(Analysis):
+class Bound(StudyAnalysis):
     """Estimate the terms of a generalization bound: risks, margins, divergences, posterior discrepancy, prior shift.
 
     The bounds are ours, of the shape of the NDCL paper's theorem: risks plain and balanced, margins in three scales
@@ -34,60 +30,38 @@ class Bound(Analysis):
         tailgeom bound ROOT --resamples 20 --out results
 
     Attributes:
-        more: further runs or sweeps.
-        only: of a study, these runs alone: NAME=VALUE for dataset, setting, held_out, algorithm or seed.
         target_split: the split that stands for the target.
         resamples: bootstrap resamples and permutations behind each interval of a run.
         seed: seed of resampling and cross-fitting.
         clusters: over what intervals of correlations are taken: domains, or seeds (domain and seed: more clusters, but
             nothing is said about other domains).
-        jobs: processes that analyse runs; 0 is one a core.
     """
 
-    more: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN ...]")] = ()
-    only: tuple[str, ...] = ()
     target_split: str = "target"
     resamples: int = 200
     seed: int = 0
     clusters: str = "domains"
-    jobs: int = 0
 
     name = "bound"
     header = ("term", "variant", "group", "where", "estimate", "low", "high", "n", "note")
+    of_study = ("clusters",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.jobs < 0:
-            raise UsageError(f"Expected --jobs of 0 (one a core) or more, got {self.jobs}.")
         if self.clusters not in ("domains", "seeds"):
             raise UsageError(f"Unknown clusters {self.clusters!r}; known: domains, seeds.")
 
-    def run(self) -> int:
-        """Analyse one artifact, or the runs of a study."""
-        if self.artifact is not None and (self.more or is_study(self.artifact)):
-            if self.features is not None:
-                raise UsageError("Expected runs or --features, got both.")
-            from experiments.cli.bound_study import run_study
+    def study(self) -> int:
+        """Correlate over the runs."""
+        from experiments.cli.bound_study import run_study
 
-            return run_study(self)
-        return super().run()
+        return run_study(self)
 
     def analyse(self, artifact: Artifact) -> Any:
         """The bound report."""
         from geometry.bound import estimate
 
         return estimate(artifact, target_split=self.target_split, resamples=self.resamples, seed=self.seed)
-
-    def settings(self) -> dict[str, Any]:
-        """The options that decide the numbers of one run."""
-        return {name: value for name, value in super().settings().items() if name not in (*NOT_OF_A_RUN, "clusters")}
-
-    def command_line(self) -> str:
-        """The shell command that repeats this analysis."""
-        if not self.more:
-            return super().command_line()
-        left_out = (*NOT_SETTINGS, "more", "jobs")
-        return command_line(self.name, str(self.artifact), *map(str, self.more), *flags(self, leave_out=left_out))
 
     def table(self, result: Any) -> list[Sequence[Any]]:
         """One row a term, variant, group and place."""
@@ -103,12 +77,6 @@ class Bound(Analysis):
         for missing in result.missing:
             print(f"not computed: {missing.term} ({missing.variant}, {missing.where}): {missing.reason}")
         print("In --json and --out too: single domains, whole margin curves, notes on cells that were too small.")
-
-
-def is_study(path: Path) -> bool:
-    """Whether a path holds runs, and is none itself."""
-    files = ("manifest.json", "config.yaml", "artifact")
-    return (path / "sweep.json").exists() or (path.is_dir() and not any((path / name).exists() for name in files))
 
 
 COMMAND = Bound

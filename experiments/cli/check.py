@@ -3,12 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from experiments.cli.analysis import NOT_OF_A_RUN, NOT_SETTINGS, Analysis
-from experiments.cli.words import command_line, flags
+from experiments.cli.study_analysis import StudyAnalysis
 from geometry.artifact import Artifact
 from geometry.atomic import plain
 from geometry.errors import UsageError
@@ -18,7 +15,7 @@ SHOWN = ("check", "verdict", "estimate", "low", "high", "n")
 
 
 @dataclass(frozen=True)
-class Check(Analysis):
+class Check(StudyAnalysis):
     """Check whether the assumptions of the theory hold in a model, each with a verdict and the number behind it.
 
     Each rule is fixed before the data are seen; a check that the artifact does not allow is undecided, with the reason.
@@ -34,8 +31,6 @@ class Check(Analysis):
         tailgeom check runs/demo/erm runs/demo/ndcl --checks minority_gain --out results
 
     Attributes:
-        more: further runs or sweeps.
-        only: of a study, these runs alone: NAME=VALUE for dataset, setting, held_out, algorithm or seed.
         checks: which checks (default: every one).
         all: name the checks that could not be run too, each with what it needs.
         split: which samples: train, validation, source_test, target or all (default: all that were not trained on).
@@ -43,30 +38,20 @@ class Check(Analysis):
             decides (in a study: every run's).
         resamples: bootstrap resamples behind each interval.
         seed: seed of the resampling.
-        jobs: processes that check runs; 0 is one a core.
     """
 
-    more: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN ...]")] = ()
-    only: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     all: bool = False
     split: str = ""
     require: tuple[str, ...] = ()
     resamples: int = 200
     seed: int = 0
-    jobs: int = 0
 
     name = "check"
     header = HEADER
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.jobs < 0:
-            raise UsageError(f"Expected --jobs of 0 (one a core) or more, got {self.jobs}.")
-
     def run(self) -> int:
         """Check one artifact, or the runs of a study."""
-        from experiments.cli.bound import is_study
         from geometry.checks import CHECKS
         from geometry.checks.across_runs import STUDY_CHECKS
 
@@ -78,16 +63,16 @@ class Check(Analysis):
         missing = [name for name in self.require if self.checks and name not in self.checks]
         if missing:
             raise UsageError(f"Expected --checks to name {missing[0]}, which --require asks for.")
-        if self.artifact is not None and (self.more or is_study(self.artifact)):
-            if self.features is not None:
-                raise UsageError("Expected runs or --features, got both.")
-            from experiments.cli.check_study import run_study
-
-            return run_study(self)
         across = [name for name in (*self.checks, *self.require) if name in STUDY_CHECKS]
-        if across:
+        if across and not self.of_runs:
             raise UsageError(f"Expected several runs, or a sweep, for {across[0]}: it compares algorithms.")
         return super().run()
+
+    def study(self) -> int:
+        """Check the runs, and the claims about algorithms."""
+        from experiments.cli.check_study import run_study
+
+        return run_study(self)
 
     def analyse(self, artifact: Artifact) -> Any:
         """The verdicts."""
@@ -98,15 +83,7 @@ class Check(Analysis):
 
     def settings(self) -> dict[str, Any]:
         """The options that decide the numbers of one run."""
-        left_out = (*NOT_OF_A_RUN, "all", "require")
-        return {name: value for name, value in super().settings().items() if name not in left_out}
-
-    def command_line(self) -> str:
-        """The shell command that repeats this analysis."""
-        if not self.more:
-            return super().command_line()
-        left_out = (*NOT_SETTINGS, "more", "jobs")
-        return command_line(self.name, str(self.artifact), *map(str, self.more), *flags(self, leave_out=left_out))
+        return {name: value for name, value in super().settings().items() if name not in ("all", "require")}
 
     def table(self, result: Any) -> list[Sequence[Any]]:
         """One row a verdict."""
@@ -144,8 +121,7 @@ class Check(Analysis):
         from figures import style
         from figures.check_figures import figures_of
 
-        name = Path(str(self.artifact or self.features)).stem
-        models = {name: payload["verdicts"]}
+        models = {self.label: payload["verdicts"]}
         for drawn in figures_of(models, classes=payload["classes"], shots=payload["shots"], seed=self.seed):
             style.save(drawn.figure, directory / drawn.name)
 

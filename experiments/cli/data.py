@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from experiments.arguments import OptionalPath
-from experiments.config import DataConfig
+from experiments.data_config import DataConfig
 from geometry.errors import DataError
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments.config import EMBEDDINGS, DataConfig, OptimConfig, RunConfig
+from experiments.config import EMBEDDINGS, OptimConfig, RunConfig
+from experiments.data_config import DataConfig
 from geometry.errors import UsageError
 
 ALGORITHMS = ("erm", "ndcl")

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from experiments.arguments import OptionalPath, RunPath
-from experiments.config import DataConfig, ModelConfig
+from experiments.config import ModelConfig
+from experiments.data_config import DataConfig
 from geometry.errors import UsageError
 
 

@@ -147,11 +147,12 @@ class Free:
         repelling = self.forms and self.loss == "fixclr"
         if self.forms and self.loss not in ("", "ecl", "fixclr"):
             raise UsageError(f"Expected --loss ecl or fixclr beside --forms, got {self.loss!r}.")
-        if (self.study and self.loss) or self.counts or self.set or self.dim is not None or self.tau is not None:
+        chosen = (self.counts, self.set, self.anchor_reduction, self.dim is not None, self.tau is not None)
+        if (self.study and self.loss) or any(chosen):
             raise UsageError(f"The study chooses losses, counts and options itself; leave these out beside {word}.")
         begun, kept = time.perf_counter(), Path(self.out) / "cells"
-        chosen = repelling_forms if repelling else forms
-        grid, starts = (study.cells(), study.STARTS) if self.study else (chosen.forms(), chosen.STARTS)
+        every = repelling_forms if repelling else forms
+        grid, starts = (study.cells(), study.STARTS) if self.study else (every.forms(), every.STARTS)
         with progress_bar("experiments") as update:
             rows = study.run_study(
                 kept, grid, seed=self.seed, starts=self.starts or starts, jobs=self.jobs, progress=update

@@ -1,14 +1,16 @@
 """``tailgeom measure``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.cli.analysis import Analysis, Table
+from experiments.cli.analysis import Table
+from experiments.cli.study_analysis import StudyAnalysis
 from geometry.artifact import Artifact
-
-UNLABELLED = "unlabelled"
+from geometry.errors import UsageError
+from geometry.labelled import UNLABELLED
+from geometry.pseudo_labels import THRESHOLD, PseudoLabelRow, pseudo_label_quality
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Measure(Analysis):
+class Measure(StudyAnalysis):
     """Measure neural collapse and minority collapse: NC1 to NC4, CDNV, GNC2, minority cosines, ranks.
 
     Every metric stands balanced (each class counts alike) and pooled (each sample counts alike), over all classes,
@@ -28,35 +30,54 @@ class Measure(Analysis):
     are left out where they carry nothing, and counted. Of the split `unlabelled` (training with --labels) it also says
     how good the model's pseudo-labels are, by class and shot group, against the labels that training did not see.
 
+    With several runs, or the ROOT of a sweep (all its finished runs): balanced metrics of each by shot group, averaged
+    over held-out domains and seeds, with paired differences from a baseline.
+
     Example::
 
         tailgeom measure runs/demo/ndcl
         tailgeom measure --features my_features.npz --json
         tailgeom measure runs/fixmatch --split unlabelled
+        tailgeom measure ROOT --baseline erm --out results
 
     Attributes:
         split: which samples: train, validation, source_test, target, unlabelled or all (default: train, where there is
             one).
         threshold: with --split unlabelled, the probability from which a pseudo-label is kept.
         resamples: bootstrap resamples behind each interval.
-        seed: seed of the resampling.
+        seed: seed of the resampling, and of a study's tests.
+        baseline: of a study, the row that the others are compared with.
+        test: of a study: sign-flip (exact permutation test), t or wilcoxon.
     """
 
     split: str = ""
-    threshold: float = 0.95
+    threshold: float = THRESHOLD
     resamples: int = 200
     seed: int = 0
+    baseline: str = ""
+    test: str = "sign-flip"
 
     name = "measure"
+    of_study = ("baseline", "test")
     header = ("metric", "weighting", "group", "domain", "estimate", "low", "high", "n", "note")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.threshold != THRESHOLD and self.split != UNLABELLED:
+            raise UsageError("Expected --split unlabelled beside --threshold, which is that of pseudo-labels.")
+
+    def study(self) -> int:
+        """Measure the runs."""
+        from experiments.cli.measure_study import run_study
+
+        return run_study(self)
 
     def analyse(self, artifact: Artifact) -> Any:
         """The collapse report, and that of pseudo-labels."""
         from geometry.collapse import measure
-        from geometry.pseudo_labels import pseudo_label_quality
 
-        with_labels = self.split == UNLABELLED and artifact.logits is not None
-        quality = pseudo_label_quality(artifact, threshold=self.threshold) if with_labels else None
+        predicted = self.split == UNLABELLED and artifact.logits is not None
+        quality = pseudo_label_quality(artifact, threshold=self.threshold) if predicted else None
         collapse = measure(artifact, split=self.split or None, resamples=self.resamples, seed=self.seed)
         return Measured(collapse, quality)
 
@@ -97,9 +118,8 @@ class Measure(Analysis):
         from figures import pseudo_labels, style
 
         found = payload["pseudo_labels"]
-        name = Path(str(self.artifact or self.features)).stem
         figure = pseudo_labels.figure(
-            {name: found}, class_names=list(found["classes"]), counts=found["class_counts"], shots=found["shots"]
+            {self.label: found}, class_names=list(found["classes"]), counts=found["class_counts"], shots=found["shots"]
         )
         style.save(figure, directory / "measure_pseudo_labels")
 
@@ -116,6 +136,8 @@ class Measure(Analysis):
         print(
             "In --json and --out too: pooled weighting, every domain, geometry across domains, how intervals were made."
         )
+        if quality is None and self.split == UNLABELLED:
+            print("No pseudo-labels: the artifact has no logits.")
         if quality is not None:
             print()
             print_table("pseudo-labels", *pseudo_label_table(quality))
@@ -129,10 +151,6 @@ class Measure(Analysis):
 
 def pseudo_label_table(report: Any) -> Table:
     """Names of the columns, and a row for every group and class."""
-    from dataclasses import fields
-
-    from geometry.pseudo_labels import PseudoLabelRow
-
     columns = [field.name for field in fields(PseudoLabelRow)]
     return columns, [[getattr(row, name) for name in columns] for row in report.rows()]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from experiments.arguments import OptionalPath
-from experiments.cli.analysis import Analysis, find_artifact
+from experiments.cli.analysis import Analysis, find_artifact, model_label
 from experiments.cli.bound import Bound
 from experiments.cli.check import Check
 from experiments.cli.compare import Compare
@@ -129,9 +129,7 @@ class Report:
         )
 
     def _names(self) -> list[str]:
-        names = [
-            run.parent.name if run.name == "artifact" else run.name if run.is_dir() else run.stem for run in self.runs
-        ]
+        names = [model_label(run) for run in self.runs]
         return names if len(set(names)) == len(names) else [str(run) for run in self.runs]
 
 
@@ -192,17 +190,14 @@ def provenance_rows(made_by: dict[str, Any]) -> list[tuple[str, str]]:
 
 def train_command(run: Path) -> str:
     """The command that trained a run, every setting that is not the default written out."""
-    from experiments.extraction import config_of
+    from experiments.restoring import config_of
     from experiments.runs import RunDirectory
 
     if not (run / "config.yaml").exists():
         return ""
     config = config_of(RunDirectory(run))
-    words = ["--out", run]
-    if config.features is not None:
-        words += ["--features", config.features, *(["--seed", config.data.seed] if config.data.seed else [])]
-    else:
-        words += flags(config.data, config.model)
+    words = ["--out", run, *(["--features", config.features] if config.features is not None else [])]
+    words += flags(config.data, config.model)  # of a run on features only what it depends on was saved
     words += flags(config.optim, leave_out=("options", "device"))
     if config.optim.options:
         words += ["--set", *(f"{name}={value}" for name, value in config.optim.options.items())]

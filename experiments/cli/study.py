@@ -26,7 +26,7 @@ def open_study(
         file: name that it is kept under.
 
     Raises:
-        DataError: fewer than two finished runs.
+        DataError: fewer than two finished runs, or none that could be analysed.
     """
     found = run_records.find_runs(
         [path for path in (command.artifact, *command.more) if path is not None], command.only
@@ -37,4 +37,7 @@ def open_study(
     make_one, decided = partial(make, command), partial(made_from, command)
     with progress_bar(command.name) as update:
         records = run_records.records_of(found.runs, make_one, decided, file=file, jobs=command.jobs, progress=update)
-    return run_records.complete(found, records, say), records
+    whole = run_records.complete(found, records, say)
+    if not whole.runs:
+        raise DataError(f"Expected runs that can be analysed, found none in {len(found.runs)}; why stands above.")
+    return whole, records

@@ -8,7 +8,8 @@ from typing import Annotated
 import tyro
 
 from experiments.arguments import OptionalPath
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.config import ModelConfig, OptimConfig, RunConfig
+from experiments.data_config import DataConfig
 from experiments.named_values import Value, named_values
 
 
@@ -63,7 +64,7 @@ def run_training(config: RunConfig, out: Path) -> None:
     from experiments.algorithms.registry import resolve_options
     from experiments.cli.output import progress_bar, say
     from experiments.distributed import join
-    from experiments.task import open_task
+    from experiments.task import open_task, require_augmentable
     from experiments.training import RunDirectory, train
 
     ranks = join()
@@ -77,6 +78,7 @@ def run_training(config: RunConfig, out: Path) -> None:
         train(config, out)  # checks that it is the same run
         say(f"{out}: already trained")
         return
+    require_augmentable(config)
     with progress_bar("opening the data") as update:
         task = open_task(config, update)
     if task.split is not None:
@@ -103,7 +105,8 @@ def run_training(config: RunConfig, out: Path) -> None:
         for name in ("balanced_accuracy", "accuracy")
     }
     numbers = ", ".join(f"{name} {100 * value:.1f} %" for name, value in parts.items() if value is not None)
-    say(f"{out}: {steps} steps of {config.optim.algorithm} done; {numbers}")
+    done = last[0]["step"] if last else steps  # an algorithm may need fewer than were asked for
+    say(f"{out}: {done} step{'s' * (done != 1)} of {config.optim.algorithm} done; {numbers}")
 
 
 def parse_options(words: Sequence[str]) -> dict[str, Value]:

@@ -9,7 +9,7 @@ from typing import Any
 def flags(*parts: Any, leave_out: Collection[str] = ()) -> list[str]:
     """``--name value`` for every field of some dataclasses that is not at its default.
 
-    >>> from experiments.config import DataConfig
+    >>> from experiments.data_config import DataConfig
     >>> flags(DataConfig(seed=3, skip_broken=True))
     ['--skip-broken', '--seed', '3']
     """

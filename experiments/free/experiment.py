@@ -13,6 +13,7 @@ from torch import Tensor
 from experiments.free.minimise import Minimum, minimise
 from experiments.free.objectives import Objective, objective
 from experiments.free.reached import Geometry, Program, boundary_share, geometry_of, program_check, target_errors
+from experiments.free.spaces import LayerPeeled, Logits, Space
 from experiments.free.spheres import Spheres
 from geometry.errors import UsageError
 
@@ -149,7 +150,7 @@ def free_optimum(
         options=goal.options,
         counts=tuple(counts),
         dimension=int(space.judged(torch.from_numpy(best.point)).shape[1]),
-        representation={"UnitVectors": "vectors", "Logits": "predictions"}.get(type(space).__name__, "features"),
+        representation=_representation(space),
         value=best.value,
         stationarity=best.stationarity,
         values=tuple(minimum.value for minimum in found),
@@ -173,6 +174,12 @@ def free_optimum(
         seed=seed,
         seconds=time.perf_counter() - begun,
     )
+
+
+def _representation(space: Space) -> str:
+    if isinstance(space, LayerPeeled):
+        return "features"
+    return "predictions" if isinstance(space, Logits) else "vectors"
 
 
 def _verdict(reached: bool, disagreement: float, geometry: Geometry, value: float, simplex: float, zero: float) -> str:

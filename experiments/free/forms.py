@@ -1,14 +1,12 @@
 """Which forms of ECL's loss reach the simplex: shares, denominators, prototypes, its other losses, anchor averages."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from experiments.free.classified import DEFAULTS
 from experiments.free.experiment import SIMPLEX_TOLERANCE
-from experiments.free.page import Row, write_page
+from experiments.free.page import EXPERIMENT, REACHED, Page, Row, span
 from experiments.free.study import REDUCTIONS, TEMPERATURES, Cell
-from experiments.free.table import made_by
 
 COUNTS = {1: (20, 20, 20, 20, 20), 10: (20, 11, 6, 4, 2), 100: (200, 63, 20, 6, 2)}
 """Samples a class by imbalance factor, exponential between; no class of one sample."""
@@ -42,15 +40,8 @@ FREE = "every sample free"
 SINGLETON = "a class of one sample"
 PLURAL = {"sample": "samples", "class": "classes"}
 SHOWN = (
-    "loss",
-    "variant",
-    "anchors",
-    "tau",
-    "imbalance",
-    "verdict",
-    "cosine_std",
-    "cosine_mean",
-    "spread",
+    *EXPERIMENT,
+    *REACHED,
     "alignment",
     "value",
     "simplex_value",
@@ -120,9 +111,8 @@ def findings(rows: Sequence[Row]) -> list[str]:
                 if not spreads:
                     reached.append(name)
                     continue
-                ends = sorted({f"{end:.2g}" for end in (min(spreads), max(spreads))}, key=float)
                 never = f", the simplex in {simplex} of {len(same)}" if simplex else ""
-                missed.append(f"{name} (cosines spread by {' to '.join(ends)}{never})")
+                missed.append(f"{name} (cosines spread by {span(spreads)}{never})")
             for words, names in (("the simplex is reached by", reached), ("the simplex is not reached by", missed)):
                 if names:
                     part = f"Imbalanced, {variant}, anchors averaged over {PLURAL[reduction]}"
@@ -130,15 +120,4 @@ def findings(rows: Sequence[Row]) -> list[str]:
     return sentences
 
 
-def write_forms(directory: Path, rows: Sequence[Row], *, command: str, seed: int, seconds: float) -> None:
-    """``table.csv`` and ``table.md``, with the command, seed, versions and hardware that made them."""
-    write_page(
-        directory,
-        rows,
-        title="Which forms of ECL's loss reach the simplex",
-        made_by=made_by(command, seed, seconds),
-        about=ABOUT,
-        findings=findings(rows),
-        shown=SHOWN,
-        digits=4,
-    )
+write_forms = Page("Which forms of ECL's loss reach the simplex", ABOUT, SHOWN, findings).write

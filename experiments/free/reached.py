@@ -158,6 +158,7 @@ def program_settings(goal: Objective) -> dict[str, object] | None:
         return options
     if goal.name == "fixclr":
         plain = {"level": "sample", "domains": 1.0, "weight": 1.0, "classifier": 0.0, "anchor_reduction": "sample"}
+        plain["other_domains_only"] = False  # of one domain none is left
         same = all(options[name] == word for name, word in plain.items())
         return {"loss": "lme", "tau": options["tau"]} if same else None
     whole = options.get("include_anchor") and options.get("anchor_reduction") == "sample"

@@ -107,8 +107,13 @@ def repelling(
     if where not in ("vectors", "predictions") or (share and where == "predictions"):
         raise UsageError(f"Expected option 'space' to be vectors, or predictions without a classifier; got {where!r}.")
     targets = torch.from_numpy(labels)
-    domains = torch.from_numpy(domains_of(labels, int(settings.pop("domains")), settings.pop("layout")))
+    number, layout = float(settings.pop("domains")), settings.pop("layout")
+    if not number.is_integer():
+        raise UsageError(f"Expected option 'domains' to be a whole number, got {number:g}.")
+    domains = torch.from_numpy(domains_of(labels, int(number), layout))
     balanced = settings["level"] == "balanced"
+    if balanced and settings["other_domains_only"]:
+        raise UsageError("Level 'balanced' knows no domains; take another, or leave out other_domains_only.")
 
     def repel(vectors: Tensor) -> Tensor:
         if balanced:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.free.experiment import SIMPLEX_TOLERANCE
-from experiments.free.page import Row, write_page
+from experiments.free.page import EXPERIMENT, REACHED, Page, Row, made_by, markdown_table, span
 from experiments.free.relation import HEADER as RELATION
 from experiments.free.relation import relation
 from experiments.free.study import REDUCTIONS, TEMPERATURES, Cell
-from experiments.free.table import made_by
 from geometry.atomic import plain, write_csv, write_json, write_text
 
 COUNTS = {1: (8, 8, 8, 8, 8), 10: (20, 11, 6, 4, 2), 30: (60, 30, 12, 5, 2)}
@@ -45,16 +44,9 @@ MINORITIES = "alone, one frequent class"
 CLASSIFIED = "with cross-entropy"
 BOTH = "with cross-entropy, 3 domains"
 SHOWN = (
-    "loss",
-    "variant",
-    "anchors",
-    "tau",
-    "imbalance",
+    *EXPERIMENT,
     "dimension",
-    "verdict",
-    "cosine_std",
-    "cosine_mean",
-    "spread",
+    *REACHED,
     "mean_length",
     "distinct",
     "value",
@@ -77,6 +69,8 @@ ABOUT = (
     "program (for any dimension), where the two are one problem; `agreeing` counts random starts that reach the least",
     "loss found, `most_start_spread` is the largest spread over all of them. table.csv has every column.",
 )
+TOLD = (("cosines spread", "cosine_std"), ("samples off their means", "spread"))
+"""What a sentence tells of the rows, and in which column it stands."""
 RELATION_ABOUT = (
     "Five classes of eight samples, from chance (closeness 0) to the simplex (1): unit vectors of R^16, or predictions",
     "softmax of (1 - closeness) * normal + closeness * 6 * one-hot logits; five batches each. `cosine` is that of the",
@@ -181,7 +175,7 @@ def findings(rows: Sequence[Row]) -> list[str]:
         ]
         verdicts = [row["verdict"] for row in mine]
         counted = ", ".join(f"{word} in {verdicts.count(word)} of {len(mine)}" for word in dict.fromkeys(verdicts))
-        told = [f"cosines spread by {_ends(mine, 'cosine_std')}", f"samples off their means by {_ends(mine, 'spread')}"]
+        told = [f"{words} by {span(row[name] for row in mine)}" for words, name in TOLD]
         lost = sum(row["mean_length"] < SIMPLEX_TOLERANCE for row in mine)
         told += [f"class means vanish in {lost}"] if lost else []
         part = f"{variant[0].upper()}{variant[1:]}, {'balanced' if balanced else 'imbalanced'}"
@@ -190,16 +184,7 @@ def findings(rows: Sequence[Row]) -> list[str]:
     return sentences
 
 
-def _ends(rows: Sequence[Row], name: str) -> str:
-    values = [row[name] for row in rows if row[name] is not None]
-    if not values:
-        return "an undefined amount"
-    return " to ".join(sorted({_short(end) for end in (min(values), max(values))}, key=float))
-
-
-def _short(value: float) -> str:
-    """Two digits; what is below a millionth is rounding, and 0."""
-    return f"{value:.2g}" if value >= 1e-6 else "0"
+_PAGE = Page("Where FixCLR's repelling leads", ABOUT, SHOWN, findings)
 
 
 def write_forms(
@@ -210,30 +195,18 @@ def write_forms(
     Returns:
         The rows of the relation.
     """
-    origin = made_by(command, seed, seconds)
+    _PAGE.write(directory, rows, command=command, seed=seed, seconds=seconds)
     beside = relation(seed=seed)
-    write_page(
-        directory,
-        rows,
-        title="Where FixCLR's repelling leads",
-        made_by=origin,
-        about=ABOUT,
-        findings=findings(rows),
-        shown=SHOWN,
-        digits=4,
-    )
     write_csv(directory / "relation.csv", RELATION, [[row[name] for name in RELATION] for row in beside])
     shown = [name for name in RELATION if not name.endswith(("_low", "_high"))]
     lines = [
         "# FixCLR's repelling beside other losses, on the same batches",
         "",
-        *origin,
+        *made_by(command, seed, seconds),
         "",
         *RELATION_ABOUT,
         "",
-        "| " + " | ".join(shown) + " |",
-        "| " + " | ".join("---" for _ in shown) + " |",
-        *("| " + " | ".join(_cell(row[name]) for name in shown) + " |" for row in beside),
+        *markdown_table(shown, ([_cell(row[name]) for name in shown] for row in beside)),
         "",
     ]
     write_text(directory / "relation.md", "\n".join(lines))

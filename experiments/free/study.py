@@ -170,12 +170,17 @@ def row(cell: Cell, found: FreeOptimum) -> tuple[Any, ...]:
         None if program is None else program.gram_difference,
         found.boundary,
         found.alignment,
-        min(found.deviations),
-        max(found.deviations),
+        *_ends(found.deviations),
         found.dimension,
         geometry.lengths.min(),
         max(found.spreads),
     )
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    """The least and the most of what is defined, whatever the order; NaN where nothing is."""
+    defined = [value for value in values if value == value]  # not NaN
+    return (min(defined), max(defined)) if defined else (float("nan"), float("nan"))
 
 
 def run_study(

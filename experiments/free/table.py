@@ -1,27 +1,11 @@
 """The study's table, and what it says."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from experiments.free.experiment import SIMPLEX_TOLERANCE
-from experiments.free.page import Row, write_page
+from experiments.free.page import EXPERIMENT, REACHED, Page, Row, span
 
-SHOWN = (
-    "loss",
-    "variant",
-    "anchors",
-    "tau",
-    "imbalance",
-    "verdict",
-    "cosine_std",
-    "cosine_mean",
-    "spread",
-    "distinct",
-    "simplex_excess",
-    "agreeing",
-    "stationarity",
-)
+SHOWN = (*EXPERIMENT, *REACHED, "distinct", "simplex_excess", "agreeing", "stationarity")
 ABOUT = (
     "Per-sample unit vectors (or logits in a ball, or the layer-peeled model's features and classifier) optimised",
     "directly under each loss, full batch, float64, from random starts and from a shaken simplex. Verdicts:",
@@ -74,38 +58,11 @@ def _remark(rows: Sequence[Row]) -> str:
     told = []
     spreads = [row["cosine_std"] for row in rows if row["verdict"] == "objective" and row["cosine_std"] is not None]
     if spreads:
-        least, most = f"{min(spreads):.2g}", f"{max(spreads):.2g}"
-        told.append(f"cosines spread by {least}" + (f" to {most}" if most != least else ""))
+        told.append(f"cosines spread by {span(spreads)}")
     nearby = sum(row["agreeing"] == 0 for row in rows)
     if nearby:
         told.append(f"in {nearby} of {len(rows)} found from near the simplex only")
     return "".join(f", {text}" for text in told)
 
 
-def made_by(command: str, seed: int, seconds: float) -> list[str]:
-    """The lines of a table's note on where it comes from."""
-    from experiments.provenance import provenance
-
-    made = provenance()
-    versions = ", ".join(
-        f"{name} {made['versions'][name]}" for name in ("tailgeom", "torch", "numpy", "scipy", "python")
-    )
-    hardware = f"{made['hardware']['machine']}, {os.cpu_count()} CPU cores, no GPU used"
-    return [
-        f"Made by `{command}` (seed {seed}, {seconds / 60:.0f} minutes; commit {made['commit']}; {versions};",
-        f"{hardware}).",
-    ]
-
-
-def write_table(directory: Path, rows: Sequence[Row], *, command: str, seed: int, seconds: float) -> None:
-    """``table.csv`` and ``table.md``, with the command, seed, versions and hardware that made them."""
-    write_page(
-        directory,
-        rows,
-        title="What any loss wants of free vectors",
-        made_by=made_by(command, seed, seconds),
-        about=ABOUT,
-        findings=findings(rows),
-        shown=SHOWN,
-        digits=3,
-    )
+write_table = Page("What any loss wants of free vectors", ABOUT, SHOWN, findings, digits=3).write

@@ -96,11 +96,19 @@ def balanced_contrast(
     return reduce_anchors(losses, labels, torch.ones_like(labels, dtype=torch.bool), anchor_reduction)
 
 
-def _prototype_share(prototype_share: float | str, others: Tensor) -> Tensor:
-    """``w_c`` of every anchor and class ``(B, K)`` from the number of other samples of the class."""
-    if prototype_share == "bcl":
-        return 1 / (others + 1)
-    share = 0.5 if prototype_share == "equal" else prototype_share
-    if isinstance(share, str) or not 0 < share <= 1:
+def check_prototype_share(share: float | str) -> None:
+    """Refuse what is no share of a class's contribution.
+
+    Raises:
+        UsageError: it is neither ``"bcl"`` nor ``"equal"`` nor a number in (0, 1].
+    """
+    if share not in ("bcl", "equal") and (isinstance(share, str) or not 0 < share <= 1):
         raise UsageError(f"Expected prototype_share to be 'bcl', 'equal' or a number in (0, 1], got {share!r}.")
-    return torch.full_like(others, share)
+
+
+def _prototype_share(share: float | str, others: Tensor) -> Tensor:
+    """``w_c`` of every anchor and class ``(B, K)`` from the number of other samples of the class."""
+    check_prototype_share(share)
+    if share == "bcl":
+        return 1 / (others + 1)
+    return torch.full_like(others, 0.5 if share == "equal" else float(share))

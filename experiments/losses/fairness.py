@@ -14,8 +14,9 @@ def fairness_cross_entropy(logits: Tensor, kept: Tensor, mean: Tensor, histogram
     believed samples, and ``p_t``, ``h_t`` those of weak views averaged over the steps; histograms and averages have no
     gradient, and a class whose histogram is 0 has ratio 0. FreeMatch's self-adaptive fairness (Wang et al., ICLR 2023,
     Section 3) is ``-H`` and is minimised, so that *descending it moves b away from a*; a reader asked its authors about
-    the sign, who stood by it. The release adds 1e-12 inside the logarithm: the classes that no believed sample is
-    predicted as then add ``a_c log 1e-12``, a constant in the parameters, which is left off here.
+    the sign, who stood by it (microsoft/Semi-supervised-learning, issue 182). The release adds 1e-12 inside the
+    logarithm: the classes that no believed sample is predicted as then add ``a_c log 1e-12``, a constant in the
+    parameters, which is left off here.
 
     Args:
         logits: ``(U, K)`` of the strong views.

@@ -32,7 +32,7 @@ def pseudo_labels(probabilities: Tensor, threshold: float | Tensor) -> PseudoLab
     ([0, 1], [False, True])
     """
     confidence, classes = probabilities.detach().max(dim=1)
-    return PseudoLabels(classes, confidence >= (threshold if isinstance(threshold, float) else threshold[classes]))
+    return PseudoLabels(classes, confidence >= (threshold[classes] if isinstance(threshold, Tensor) else threshold))
 
 
 def pseudo_label_loss(logits: Tensor, labels: PseudoLabels) -> Tensor:

@@ -15,8 +15,6 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +25,11 @@ from safetensors.numpy import save
 from scipy.special import softmax
 from torch import Tensor
 
-from experiments.config import DataConfig, ModelConfig, RunConfig
+from experiments.config import RunConfig
 from experiments.data.splits import UNLABELLED
 from experiments.devices import pick_device
 from experiments.evaluation import predict
-from experiments.inputs import FeatureInputs
+from experiments.opened_tasks import opened_task
 from experiments.probes.context import Context
 from experiments.probes.registry import record
 from experiments.restoring import restore, saved_in
@@ -39,9 +37,8 @@ from experiments.runs import RunDirectory
 from experiments.sweep.gradients import gradient_shares
 from experiments.sweep.plan import Job
 from experiments.sweep.results import PSEUDO
-from experiments.sweep.shared_features import shared
 from experiments.sweep.status import EVALUATION, FAILURE, LOG, LOGITS, PROBES, read_numbers
-from experiments.task import Task, open_task
+from experiments.task import Task
 from experiments.training import train
 from geometry.artifact import SPLITS
 from geometry.atomic import plain, replacing, write_json
@@ -53,7 +50,6 @@ from geometry.shots import group_masks, shot_groups
 KEPT_PARTS = ("validation", "target", "source_test")
 FEATURES_AT_ONCE = 65_536
 IMAGES_AT_ONCE = 256
-OPEN_SPLITS = 2  # a worker meets the jobs of one split after another
 
 
 def run_job(job: Job, runs: Path) -> str | None:
@@ -81,7 +77,7 @@ def _run(job: Job, directory: Path) -> None:
     config, run = job.config, RunDirectory(directory)
     if run.finished and run.load_checkpoint() is None:  # its checkpoint was not kept, and its numbers are gone
         (directory / "done").unlink()
-    task = _task(config.data, config.model, config.features)
+    task = opened_task(config)
     begun_before = (directory / "checkpoint").exists() or run.finished
     known = _known_cost(job, directory) if run.finished else None
     _forget_peak_memory()
@@ -144,15 +140,6 @@ def _known_cost(job: Job, directory: Path) -> dict[str, Any] | None:
 def _logits(model: Any, task: Task, index: NDArray[np.intp], device: torch.device) -> Tensor:
     chunk = IMAGES_AT_ONCE if task.inputs.images else FEATURES_AT_ONCE
     return predict(model, task, index, device, chunk=chunk)[1]
-
-
-@lru_cache(maxsize=OPEN_SPLITS)
-def _task(data: DataConfig, model: ModelConfig, features: Path | None) -> Task:
-    """The data of a configuration, opened once for all the jobs on one split."""
-    task = open_task(RunConfig(data=data, model=model, features=features))
-    if isinstance(task.inputs, FeatureInputs) and features is not None:
-        task = replace(task, inputs=shared(features, task.inputs))
-    return task
 
 
 def _prune(directory: Path, keep: tuple[str, ...]) -> None:

@@ -20,6 +20,8 @@ _Loader.add_implicit_resolver(
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
     for key in keys:
+        if isinstance(key, list | dict):
+            raise UsageError(f"Expected words as the keys of a spec, got {key!r} (line {node.start_mark.line + 1}).")
         if keys.count(key) > 1:
             raise UsageError(f"Expected every key once in a spec, got {key!r} twice (line {node.start_mark.line + 1}).")
     return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)}
@@ -32,7 +34,7 @@ def read_yaml(text: str) -> Any:
     """The plain values of a document.
 
     Raises:
-        UsageError: a key comes twice.
+        UsageError: a key comes twice, or is a list or a mapping.
         yaml.YAMLError: it is no YAML.
 
     >>> read_yaml("lr: 1e-3")

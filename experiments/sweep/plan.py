@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from experiments.algorithms.registry import ALGORITHMS, recorded_options, resolve_options
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.config import ModelConfig, OptimConfig, RunConfig
 from experiments.data.datasets import LAYOUTS, open_dataset
 from experiments.data.digits import DOMAINS as DIGITS
 from experiments.data.long_tailed import targets
 from experiments.data.names import LONG_TAILED, TEST, same_name
 from experiments.data.randomness import named_generator
 from experiments.data.settings.registry import SETTINGS
-from experiments.data_config import is_table
+from experiments.data_config import DataConfig, is_table
 from experiments.origin import config_digest
 from experiments.probes.registry import require_probes
 from experiments.sweep.chosen import read_chosen
 from experiments.sweep.spec import SEARCHED_IN_TRAINING, Source, Spec, Variant
-from experiments.table.records import Place
+from experiments.table.records import Place, setting_label
+from experiments.task import require_augmentable
 from geometry.atomic import read_json, readable_directory
 from geometry.errors import DataError, UsageError
 
@@ -77,7 +78,8 @@ def plan(spec: Spec) -> list[Job]:
     Two variants may come to the same configuration: they are then two jobs with one digest, and one run.
 
     Raises:
-        UsageError: an unknown algorithm, option, probe, setting or domain.
+        UsageError: an unknown algorithm, option, probe, setting or domain; an augmentation of features; training or
+            options that are not those of the search to choose from.
         DataError: the domains of a data set are to be looked up and it is not there; a search to choose from that is
             not finished or has no such row.
     """
@@ -101,6 +103,7 @@ def plan(spec: Spec) -> list[Job]:
                     optims = [chosen.training(optims[0], Place(data.dataset, label, domain, variant.name))]
                 for number, optim in enumerate(optims):
                     config = RunConfig(data, ModelConfig(**spec.model), optim, source.features)
+                    require_augmentable(config)
                     labels = {**at, "algorithm": variant.algorithm, "variant": variant.name, "draw": number}
                     kept = {"keep": spec.keep, "probes": spec.probes}
                     jobs.append(Job(**labels, config=config, digest=config_digest(config), **kept))
@@ -226,16 +229,14 @@ def with_places(spec: Spec, features: Path | None, data: Path | None) -> Spec:
 
 
 def _setting_label(setting: Mapping[str, Any]) -> str:
-    """The setting with its options, and how many labels it keeps where not all.
+    """The label of a spec's setting, which must be known.
 
     >>> _setting_label({"setting": "balanced", "labels": 5})
     'balanced, 5 labels'
     """
-    name, options = str(setting["setting"]), setting.get("setting_options", ())
+    name = str(setting["setting"])
     if not is_table(name) and name not in SETTINGS:
         raise UsageError(f"Unknown setting {name!r}; known: {', '.join(SETTINGS)}, or a table of counts (.csv, .yaml).")
     if is_table(name) and not Path(name).exists():
         raise DataError(f"Expected a table of counts at {name}, found none.")
-    label = f"{name}({', '.join(options)})" if options else name
-    number = setting.get("labels", 0)
-    return f"{label}, {number} label{'s' * (number > 1)}" if number else label
+    return setting_label(name, setting.get("setting_options", ()), setting.get("labels", 0))

@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from experiments.config import DataConfig, ModelConfig, OptimConfig
+from experiments.config import ModelConfig, OptimConfig
+from experiments.data_config import DataConfig
 from experiments.sweep.plain_yaml import read_yaml
 from experiments.sweep.ranges import parse_range
 from geometry.errors import DataError, TailgeomError, UsageError
@@ -34,7 +35,7 @@ class Source:
     """A data set of the grid, or the features of one.
 
     Attributes:
-        data: fields of :class:`experiments.config.DataConfig` that all its runs share.
+        data: fields of :class:`experiments.data_config.DataConfig` that all its runs share.
         features: an artifact with the features of all its images; None for images.
         settings: fields of ``DataConfig`` of one imbalance setting each.
         held_out: target domains; empty for all.

@@ -213,7 +213,7 @@ def _read_run(folder: Path) -> tuple[list[Run], list[Planned]]:
         described = {**data, **{name: told for name, told in manifest.get("data", {}).items() if told}}
         place = Place(
             str(described.get("dataset", "?")),
-            _setting(described),
+            setting_label(*_imbalance(described)),
             str(described.get("held_out") or described.get("test_domain") or ""),
             str(optim["algorithm"]),
         )
@@ -228,15 +228,20 @@ def _read_run(folder: Path) -> tuple[list[Run], list[Planned]]:
     return [run], [(place, "done", "", folder, seed, 0)]
 
 
-def _setting(data: Mapping[str, Any]) -> str:
-    """The setting of a run's data as a sweep writes it: runs of other options or labels are of another place.
+def setting_label(name: str, options: Sequence[str] = (), labels: int = 0) -> str:
+    """A setting in words, with its options and with how many labels it keeps where not all.
 
-    >>> _setting({"setting": "LongTail", "setting_options": ["ratio=50"], "labels": 5})
-    'LongTail(ratio=50), 5 labels'
+    >>> setting_label("LongTail", ["ratio=50"], 5), setting_label("balanced", labels=1)
+    ('LongTail(ratio=50), 5 labels', 'balanced, 1 label')
     """
-    name, options, labels = str(data.get("setting", "?")), data.get("setting_options"), data.get("labels")
     label = f"{name}({', '.join(options)})" if options else name
     return f"{label}, {labels} label{'s' * (labels > 1)}" if labels else label
+
+
+def _imbalance(data: Mapping[str, Any]) -> tuple[str, Sequence[str], int]:
+    """Setting, options and labels of a run's data; features that bring their split say them under ``source``."""
+    known = {**(data.get("source") or {}), **data}
+    return str(known.get("setting", "?")), known.get("setting_options") or (), int(known.get("labels") or 0)
 
 
 def _numbers(directory: RunDirectory, manifest: Mapping[str, Any]) -> tuple[dict[str, float], str]:

@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from experiments.algorithms import ALGORITHMS, Batch, TrainingSet, build_algorithm
 from experiments.algorithms.base import Unlabelled
 from experiments.cli.train import run_training
-from experiments.config import DataConfig, OptimConfig, RunConfig
+from experiments.config import OptimConfig, RunConfig
+from experiments.data_config import DataConfig
 from experiments.distributed import Ranks, join
 from experiments.models import build_classifier
 from experiments.training import train

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet18, resnet50
 
-from experiments.config import DataConfig
+from experiments.data_config import DataConfig
 from experiments.domainbed import data_of, read_checkpoint, to_classifier
 from experiments.models.weights import read_weights
 from geometry.artifact import load

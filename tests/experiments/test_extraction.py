@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.config import DataConfig, OptimConfig, RunConfig
-from experiments.extraction import config_of, extract_run
+from experiments.config import OptimConfig, RunConfig
+from experiments.data_config import DataConfig
+from experiments.extraction import extract_run
+from experiments.restoring import config_of
 from experiments.runs import RunDirectory
 from experiments.task import open_task
 from experiments.training import build, train

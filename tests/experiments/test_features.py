@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import yaml
 
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.config import ModelConfig, OptimConfig, RunConfig
+from experiments.data_config import DataConfig
 from experiments.runs import RunDirectory
 from experiments.task import open_task
 from experiments.training import train

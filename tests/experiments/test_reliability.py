@@ -7,7 +7,6 @@ forks a process for every life of a run.
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,14 +21,16 @@ import torch
 from experiments.algorithms import ALGORITHMS
 from experiments.algorithms.registry import FAMILIES
 from experiments.augment import augment
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.config import ModelConfig, OptimConfig, RunConfig
+from experiments.data_config import DataConfig
 from experiments.runs import RunDirectory
 from experiments.task import Task
 from experiments.training import train
 from geometry.shots import ShotThresholds
 
-USAGE, DATA = 2, 3
 KILLS = 20
+
+
 CONFIG = RunConfig(
     DataConfig(),
     ModelConfig(),
@@ -37,6 +38,8 @@ CONFIG = RunConfig(
         algorithm="ndcl", augment="crop", steps=20, batch_size=4, checkpoint_every=2, log_every=1, device="cpu"
     ),
 )
+
+
 FILE_OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "shutil.rmtree")
 
 
@@ -238,99 +241,6 @@ def test_every_algorithm_trains_on_odd_data(tmp_path, algorithm, cells, batch_si
     run = train(replace(CONFIG, optim=optim), tmp_path / "run", task=task)
     assert run.finished
     assert all(np.isfinite(row["loss"]) for row in run.metrics() if "loss" in row)
-
-
-# ---------------------------------------------------------------- one clear sentence
-
-TREE = (
-    "--dataset",
-    "mine",
-    "--test-domain",
-    "night",
-    "--setting",
-    "balanced",
-    "--validation",
-    "2",
-    "--image-size",
-    "8",
-)
-
-
-def refused(tailgeom, tmp_path, *words):
-    """Code and message of a training command that must fail with one sentence and leave nothing finished."""
-    code, _, err = tailgeom("train", "--out", tmp_path / "run", "--steps", "2", "--device", "cpu", *words)
-    *_, message = err.rstrip().splitlines()
-    assert "Traceback" not in err
-    assert sum(line.startswith("tailgeom: ") for line in err.splitlines()) == 1
-    assert message.startswith("tailgeom: ")
-    assert message.endswith((".", ")"))
-    assert not (tmp_path / "run" / "done").exists()
-    return code, message
-
-
-@pytest.mark.parametrize(
-    ("words", "listed"),
-    [
-        (("--sampling", "nope"), "class-aware"),
-        (("--optimizer", "nope"), "adamw"),
-        (("--schedule", "nope"), "cosine"),
-        (("--precision", "fp8"), "bf16"),
-        (("--finetune", "nope"), "head"),
-        (("--algorithm", "supcon", "--set", "negatives=nope"), "mixup"),
-        (("--algorithm", "supcon", "--set", "tau=0"), "0"),
-        (("--algorithm", "ndcl", "--set", "prior_weights=nope"), "effective"),
-        (("--setting", "Duality", "--setting-options", "nope=1"), "nope"),
-        (("--batch-size", "0"), "--batch-size"),
-        (("--checkpoint-every", "0"), "--checkpoint-every"),
-        (("--seed", "-1"), "-1"),
-        (("--device", "tpu"), "cuda"),
-    ],
-)
-def test_a_name_or_number_that_is_none(tailgeom, tmp_path, words, listed):
-    code, message = refused(tailgeom, tmp_path, *words)
-    assert code == USAGE
-    assert listed in message
-
-
-def test_a_tree_of_one_domain_leaves_no_source(tailgeom, tmp_path, tiny_tree):
-    for domain in ("day", "dusk"):
-        shutil.rmtree(tiny_tree / domain)
-    code, message = refused(tailgeom, tmp_path, *TREE, "--data", tiny_tree)
-    assert code == DATA
-    assert "domain" in message
-
-
-@pytest.mark.parametrize("part", ["day", "night"])
-def test_a_broken_image_is_named_whether_source_or_target(tailgeom, tmp_path, tiny_tree, part):
-    for file in (tiny_tree / part / "dog").iterdir():
-        file.write_bytes(b"\x89PNG broken")
-    code, message = refused(tailgeom, tmp_path, *TREE, "--data", tiny_tree)
-    assert code == DATA
-    assert f"{part}/dog/" in message
-
-
-def test_weights_that_are_missing_or_no_weights(tailgeom, tmp_path, tiny_tree):
-    (tmp_path / "weights.pth").write_bytes(b"no weights")
-    for name in ("weights.pth", "nowhere.pth"):
-        words = ("--backbone", "resnet18", "--weights", tmp_path / name)
-        code, message = refused(tailgeom, tmp_path, *TREE, "--data", tiny_tree, *words)
-        assert code == DATA
-        assert name in message
-
-
-def test_a_checkpoint_of_garbage_is_refused_and_kept(tailgeom, tmp_path, trained):
-    run = tmp_path / "run"
-    shutil.copytree(trained, run)
-    (run / "done").unlink()
-    (run / "checkpoint" / "model.safetensors").write_bytes(b"garbage")
-    code, _, err = tailgeom(
-        "train", "--algorithm", "ndcl", "--out", run, "--steps", "12", "--checkpoint-every", "4", "--log-every", "2",
-        "--batch-size", "8", "--device", "cpu",
-    )  # fmt: skip
-    assert code == DATA
-    assert "checkpoint" in err.splitlines()[-1]
-    assert "delete it" in err.splitlines()[-1]
-    assert (run / "checkpoint" / "model.safetensors").read_bytes() == b"garbage"
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from experiments.config import DataConfig, OptimConfig, RunConfig
-from experiments.extraction import config_of
+from experiments.config import OptimConfig, RunConfig
+from experiments.data_config import DataConfig
 from experiments.origin import config_digest
+from experiments.restoring import config_of
 from experiments.runs import RunDirectory
 from experiments.training import train
 from geometry.artifact import Artifact

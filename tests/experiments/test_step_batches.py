@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.config import ModelConfig, OptimConfig, RunConfig
 from experiments.data.splits import UNLABELLED
+from experiments.data_config import DataConfig
 from experiments.step_batches import StepBatches, step_rng
 from experiments.task import open_task
 from experiments.training import build
@@ -41,9 +42,9 @@ def test_labelled_samples_stay_labelled_when_there_are_more_labels(task):
 
 
 def test_shot_groups_and_the_artifact_know_of_every_training_sample_and_the_algorithm_of_the_labelled(task):
-    algorithm = build(run(), task, CPU)
-    assert algorithm is not None
     assert task.source_counts.sum() == len(task.indices("train")) + len(task.indices(UNLABELLED))
+    algorithm = build(run(algorithm="balanced_softmax", options={"prior": "domain"}), task, CPU)
+    assert np.array_equal(algorithm.counts.numpy(), task.labelled_counts)
 
 
 def test_a_batch_holds_the_views_that_were_asked_for_each_augmented_anew(task):
@@ -68,6 +69,15 @@ def test_unlabelled_samples_are_of_the_unlabelled_part_of_each_source_domain(tas
     assert len(index) == 5 * len(task.sources)
     assert unlabelled.domains.tolist() == np.repeat(np.arange(len(task.sources)), 5).tolist()
     assert torch.equal(unlabelled.views[0], task.inputs.batch(index, CPU))
+
+
+def test_the_samples_of_a_step_are_named_with_and_without_labels(task):
+    batches = StepBatches(run(unlabelled_batch_size=5), task, CPU, (), ("none",))
+    samplers = (batches.sampler, batches.unlabelled_sampler)
+    expected = [task.sample_ids[i] for sampler in samplers for i in np.concatenate(sampler.indices(3))]
+    assert batches.sample_ids(3) == expected
+    assert len(expected) == (4 + 5) * len(task.sources)
+    assert StepBatches(run(), task, CPU).sample_ids(3) == expected[: 4 * len(task.sources)]
 
 
 def test_no_view_is_made_for_who_wants_none(task):

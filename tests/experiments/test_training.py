@@ -127,6 +127,27 @@ def test_features_train_any_algorithm_and_the_resolved_options_are_saved(
     assert rows[-1]["validation/balanced_accuracy"] is not None
 
 
+def test_a_term_that_sets_in_between_two_rows_is_averaged_over_its_own_steps(tailgeom, tmp_path, trained, monkeypatch):
+    from experiments.algorithms.erm import ERM
+
+    whole, steps = ERM.terms, []
+
+    def terms(self, batch, rng):
+        found = whole(self, batch, rng)
+        if self.training:
+            steps.append(len(steps) + 1)
+        return found | ({"loss/late": found["loss"].detach() * 0 + 10 * steps[-1]} if len(steps) > 4 else {})
+
+    monkeypatch.setattr(ERM, "terms", terms)
+    code, _, err = tailgeom(
+        "train", "--features", trained / "artifact", "--steps", "9", "--log-every", "3", "--checkpoint-every", "9",
+        "--device", "cpu", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, err
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row.get("loss/late") for row in rows if "loss" in row] == [None, 55, 80]
+
+
 def test_a_word_that_no_option_knows_is_one_sentence(tailgeom, tmp_path):
     code, _, err = tailgeom("train", "--algorithm", "ndcl", "--set", "negatives=all", "--out", tmp_path / "run")
     assert code == 2

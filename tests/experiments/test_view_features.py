@@ -11,7 +11,8 @@ import torch
 
 from experiments import frozen as module
 from experiments.augment import augment
-from experiments.config import DataConfig, ModelConfig
+from experiments.config import ModelConfig
+from experiments.data_config import DataConfig
 from experiments.folding import folded
 from experiments.frozen import FrozenInputs
 from experiments.inputs import FeatureInputs, ImageInputs

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from experiments.config import ModelConfig, OptimConfig, RunConfig
+from experiments.data_config import DataConfig
 from experiments.descent import Descent
 from experiments.step_batches import StepBatches, step_rng
 from experiments.task import open_task

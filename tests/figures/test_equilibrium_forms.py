@@ -49,6 +49,13 @@ def test_undefined_spreads_are_left_out_and_one_experiment_fits(fits, marked):
     assert len(marked(figure.axes[0], "experiment")) == 1
 
 
+def test_a_spread_that_no_start_defines_has_no_bar(fits, marked):
+    rows = [experiment("A", "sample", "10", 0.2) | {"least_start_std": None, "most_start_std": None}]
+    figure = equilibrium_forms.figure(rows)
+    fits(figure, style.DOUBLE)
+    assert [float(mark.get_ydata()[0]) for mark in marked(figure.axes[0], "experiment")] == [0.2]
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="none"):
         equilibrium_forms.figure([])

@@ -1,5 +1,7 @@
 """Samples that were trained on without a label are neither unseen nor counted as labelled."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from geometry.artifact import Artifact
 from geometry.bound import estimate
 from geometry.checks.run import run_checks, unseen
 from geometry.checks.sample_parts import sample_parts
+from geometry.errors import DataError
 from geometry.labelled import has_unlabelled, labelled_counts, trained_on
 from geometry.theory_fit import compare_to_optimum
 
@@ -56,9 +59,14 @@ def test_labelled_samples_are_counted_apart(artifact):
     assert artifact.training_counts.sum() == 216
 
 
-def test_all_labelled_gives_the_training_counts(artifact):
-    from dataclasses import replace
+def test_without_the_labelled_part_their_number_is_not_that_of_all(artifact):
+    rest = artifact.take(np.flatnonzero(artifact.split == 4))
+    rest = replace(rest, split=np.zeros_like(rest.split), split_names=("unlabelled",))
+    with pytest.raises(DataError, match="Expected the split train beside unlabelled, found unlabelled"):
+        labelled_counts(rest)
 
+
+def test_all_labelled_gives_the_training_counts(artifact):
     whole = replace(artifact.take(np.flatnonzero(artifact.split != 4)), split_names=SPLITS[:4])
     assert not has_unlabelled(whole)
     assert labelled_counts(whole) is whole.training_counts

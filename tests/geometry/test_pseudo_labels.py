@@ -140,5 +140,8 @@ def test_of_an_artifact_it_is_the_unlabelled_part_by_shot_group():
 def test_bad_input_is_one_sentence():
     with pytest.raises(DataError, match=r"finite probabilities \(1, 2\)"):
         measure_pseudo_labels([[0.5, 0.3, 0.2]], [0], ("a", "b"), {})
+    for labels in ([0, 2], [-1, 0]):
+        with pytest.raises(DataError, match=r"labels in 0\.\.1, got"):
+            measure_pseudo_labels([[0.5, 0.5]] * 2, labels, ("a", "b"), {})
     with pytest.raises(UsageError, match=r"threshold in \[0, 1\]"):
         measure_pseudo_labels([[0.5, 0.5]], [0], ("a", "b"), {}, threshold=95)

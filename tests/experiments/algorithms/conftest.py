@@ -80,6 +80,16 @@ def one_domain() -> Problem:
 
 
 @pytest.fixture
+def batch() -> Batch:
+    """20 samples of three domains; the second has no sample of the last class."""
+    rng = np.random.default_rng(8)
+    domains = np.repeat([0, 1, 2], [9, 6, 5])
+    labels = np.concatenate([[0, 0, 0, 0, 1, 1, 2, 3, 0], [0, 0, 1, 1, 2, 0], [0, 1, 2, 3, 3]])
+    inputs = rng.normal(size=(20, 6)) + 0.4 * domains[:, None] + labels[:, None]
+    return Batch(torch.tensor(inputs), torch.tensor(labels), torch.tensor(domains))
+
+
+@pytest.fixture
 def tiny_batch():
     """Batches by labels and domains, of random features."""
 

@@ -12,6 +12,7 @@ from experiments.algorithms.transfer import Transfer, TransferOptions
 from experiments.descent import Descent
 from experiments.models.classifier import Classifier
 
+LOGITS = {"alignment_space": "logits"}
 COUNTS = np.array([[40, 8, 2, 1], [20, 10, 5, 0], [3, 3, 3, 3]])
 BATCHES = [
     ([0, 1, 2, 3], [0, 0, 1, 1]),
@@ -31,15 +32,6 @@ def trained_backbone(name, *, steps=12, counts=COUNTS, **options):
         torch.manual_seed(4)
         model = Classifier(nn.Linear(6, 6), 6, counts.shape[1], images=False)
     return build_algorithm(name, model, TrainingSet(counts, steps=steps), options).double()
-
-
-def three_domain_batch():
-    """20 samples of three domains; the second has no sample of the last class."""
-    rng = np.random.default_rng(8)
-    domains = np.repeat([0, 1, 2], [9, 6, 5])
-    labels = np.concatenate([[0, 0, 0, 0, 1, 1, 2, 3, 0], [0, 0, 1, 1, 2, 0], [0, 1, 2, 3, 3]])
-    inputs = rng.normal(size=(20, 6)) + 0.4 * domains[:, None] + labels[:, None]
-    return Batch(torch.tensor(inputs), torch.tensor(labels), torch.tensor(domains))
 
 
 def gradients(algorithm, loss):

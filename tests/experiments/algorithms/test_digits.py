@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from experiments.algorithms import Batch, TrainingSet, build_algorithm
-from experiments.config import DataConfig, RunConfig
+from experiments.config import RunConfig
 from experiments.data.batches import BatchSampler
+from experiments.data_config import DataConfig
 from experiments.descent import Descent
 from experiments.models import build_classifier
 from experiments.task import open_task

@@ -105,10 +105,16 @@ def test_weights_after_the_warm_up_are_those_over_its_means(rounded):
             seen.append(values)
             continue
         weights = np.array([0.7, 0.3, 0.5]) / np.mean(seen, axis=0)
-        weights = [round(float(weight), 2) for weight in weights] if rounded else weights
+        weights = [round(float(weight), 2) or weight for weight in weights] if rounded else weights
         assert terms["loss"] == pytest.approx(np.dot(weights, values), rel=1e-9)
     assert algorithm.weights.now.tolist() == pytest.approx(list(weights))
     assert algorithm.weights.steps.item() == 6
+
+
+def test_a_weight_that_would_round_to_nothing_stays():
+    algorithm = built(steps=10, warmup=0.1, beta=1e-4, **PUBLISHED)
+    terms = [{name: value.item() for name, value in algorithm.terms(batch_of(step), None).items()} for step in (0, 1)]
+    assert algorithm.weights.now[1].item() == pytest.approx(1e-4 / terms[0]["loss/contrast"])
 
 
 @pytest.mark.parametrize("restart", [True, False])

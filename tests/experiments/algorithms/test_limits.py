@@ -8,10 +8,10 @@ import torch
 
 from geometry.errors import UsageError
 from tests.experiments.algorithms.frozen_features import NEED_FEATURES, ON_FEATURES, wanted_options
+from tests.experiments.algorithms.rivals import LOGITS
 from tests.experiments.algorithms.views import with_views
 
 TRAINED = sorted(set(ON_FEATURES) - NEED_FEATURES)
-LOGITS = {"alignment_space": "logits"}
 STILL = {"weight": 0, "anneal": 0}
 
 

@@ -8,23 +8,11 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, linear
 
-from experiments.algorithms import Batch
+from experiments.algorithms import Batch, TrainingSet, build_algorithm
 from experiments.algorithms.adversary import reversal_ramp
+from experiments.models import build_classifier
 from geometry.errors import UsageError
-from tests.experiments.algorithms.rivals import (
-    gradients,
-    three_domain_batch,
-    trained_backbone,
-)
-
-LOGITS = {"alignment_space": "logits"}
-
-
-@pytest.fixture
-def batch():
-    """20 samples of three domains; the second has no sample of the last class."""
-    return three_domain_batch()
-
+from tests.experiments.algorithms.rivals import COUNTS, LOGITS, gradients, trained_backbone
 
 # DANN and CDANN
 
@@ -127,6 +115,13 @@ def test_the_composed_head_is_one_linear_map_that_predicts(batch):
         torch.testing.assert_close(algorithm.model(batch.inputs), through)
         torch.testing.assert_close(linear(features, head.weight, head.bias), through)
         assert (head.in_features, head.out_features) == (6, 4)
+
+
+def test_tcri_has_no_cosine_classifier():
+    """The composed head has a bias, and rows of any length."""
+    model = build_classifier("features", 4, seed=0, num_inputs=6, cosine=True)
+    with pytest.raises(UsageError, match=r"^TCRI predicts with a linear .*; leave out --classifier cosine\.$"):
+        build_algorithm("tcri", model, TrainingSet(COUNTS, 12), {})
 
 
 def test_without_its_terms_tcri_is_erm_of_the_factored_head(problem):

@@ -13,17 +13,10 @@ from experiments.losses.boda import boda
 from experiments.losses.coral import coral
 from experiments.losses.kernels import domain_mmd, mmd
 from tests.experiments.algorithms.frozen_features import wanted_options
-from tests.experiments.algorithms.rivals import COUNTS, gradients, three_domain_batch, trained_backbone
+from tests.experiments.algorithms.rivals import COUNTS, LOGITS, gradients, trained_backbone
 
-LOGITS = {"alignment_space": "logits"}
 ALIGNERS = ("mmd", "causirl", "dann", "cdann", "tcri", "boda", "selfreg", "ginidg")
 every_name = pytest.mark.parametrize("name", ALIGNERS)
-
-
-@pytest.fixture
-def batch():
-    """20 samples of three domains; the second has no sample of the last class."""
-    return three_domain_batch()
 
 
 @every_name

@@ -9,20 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
 from experiments.losses.class_partners import align_classes, shuffle_classes
-from tests.experiments.algorithms.rivals import (
-    gradients,
-    three_domain_batch,
-    trained_backbone,
-)
-
-LOGITS = {"alignment_space": "logits"}
-
-
-@pytest.fixture
-def batch():
-    """20 samples of three domains; the second has no sample of the last class."""
-    return three_domain_batch()
-
+from tests.experiments.algorithms.rivals import gradients, trained_backbone
 
 # SelfReg
 

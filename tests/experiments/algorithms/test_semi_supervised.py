@@ -1,5 +1,7 @@
 """Labelled and unlabelled samples in one loss, term by term on a linear head whose rows can be taken one at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -127,6 +129,21 @@ def test_unlabelled_samples_wait_until_they_are_due(batch):
     found = [set(algorithm.update(batch, np.random.default_rng(0), descent)) for _ in range(4)]
     assert found[0] == found[1] == {"loss", "loss/ce"}
     assert found[2] == found[3] == {"loss", "loss/ce", "loss/unlabelled", "kept"}
+
+
+@pytest.mark.parametrize("labelled_too", [True, False])
+@pytest.mark.parametrize("name", ["fixmatch", "freematch"])
+def test_a_batch_may_hold_no_unlabelled_sample(batch, name, labelled_too):
+    """Then no share of them is believed, neither none nor that of the labelled ones."""
+    nothing = torch.zeros(0, DIMENSIONS, dtype=torch.float64)
+    alone = replace(batch, unlabelled=Unlabelled((nothing, nothing), torch.zeros(0, dtype=torch.int64)))
+    algorithm = build(name, labelled_too=labelled_too, fixclr=1, fixclr_space="predictions")
+    terms = algorithm.terms(alone, np.random.default_rng(0))
+    assert set(terms) == {"loss", "loss/ce", "loss/unlabelled", "loss/fixclr"}
+    assert all(torch.isfinite(term) for term in terms.values())
+    assert labelled_too or terms["loss/unlabelled"].item() == 0
+    terms["loss"].backward()
+    assert torch.isfinite(algorithm.model.head.weight.grad).all()
 
 
 @pytest.mark.parametrize("name", ["fixmatch", "freematch"])

@@ -111,7 +111,20 @@ def test_bcl_as_published_has_views_and_a_map_of_its_own(problem):
     terms["loss/contrast"].backward()
     assert (algorithm.model.head.weight.grad.norm(dim=1) > 0).all()
     assert problem.build("bcl").prototype_map is None
-    assert problem.build("bcl", prototypes="mlp").prototype_map is None  # predictions have corners
+    with pytest.raises(UsageError, match="beside prototypes=mlp; predictions are compared with the one-hot corners"):
+        problem.build("bcl", prototypes="mlp")
+
+
+@pytest.mark.parametrize("prototypes", ["shared", "mlp"])
+@pytest.mark.parametrize("space", ["features", "projections"])
+def test_bcls_prototypes_train_the_classifier_of_frozen_features(problem, space, prototypes):
+    """So no space is refused there; but projections want a head that makes them."""
+    projection = 3 * (space == "projections")
+    algorithm = problem.build("bcl", projection=projection, contrast_space=space, prototypes=prototypes)
+    algorithm.terms(problem.batch(0), np.random.default_rng(0))["loss/contrast"].backward()
+    assert (algorithm.model.head.weight.grad.norm(dim=1) > 1e-6).all()
+    with pytest.raises(UsageError, match="Expected a projection head for contrast_space=projections"):
+        problem.build("bcl", contrast_space="projections", prototypes=prototypes)
 
 
 def test_keys_of_kcl_are_of_the_second_view(problem):

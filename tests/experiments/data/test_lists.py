@@ -2,8 +2,8 @@
 
 import pytest
 
-from experiments.config import DataConfig
 from experiments.data.datasets import open_dataset
+from experiments.data_config import DataConfig
 from experiments.task import open_split
 from geometry.errors import DataError
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.config import DataConfig, RunConfig
+from experiments.config import RunConfig
 from experiments.data.datasets import open_dataset
 from experiments.data.long_tailed import comes_in_order, divide, targets
+from experiments.data_config import DataConfig
 from experiments.task import open_split, open_task
 from geometry.errors import DataError, UsageError
 from geometry.shots import ShotThresholds, shot_groups

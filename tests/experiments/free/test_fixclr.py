@@ -9,6 +9,7 @@ import torch
 from experiments.free.experiment import free_optimum
 from experiments.free.minimise import minimise
 from experiments.free.objectives import objective
+from experiments.free.reached import program_settings
 from experiments.free.repelling import balanced_repel, domains_of
 from experiments.losses.fixclr import repel_only
 from geometry.errors import UsageError
@@ -198,6 +199,47 @@ def test_more_domains_than_classes_and_as_many():
     assert tie.value == pytest.approx(tie.simplex_value, rel=1e-9)
 
 
+def across_domains(vectors, labels, domains):
+    """Repelling between samples that differ in class and domain, tau 1/2."""
+    given, classes, of = map(torch.from_numpy, (vectors, labels, domains))
+    return float(repel_only(given, classes, tau=0.5, domains=of, aggregate="mean", other_domains_only=True))
+
+
+def corners(size):
+    return np.linalg.cholesky(simplex_etf(size) + 1e-14 * np.eye(size))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_every_mixture_of_class_and_domain_simplex_is_as_low(share):
+    labels, domains = np.repeat(np.arange(3), 6), np.tile(np.arange(3), 6)
+    vectors = np.hstack([np.sqrt(share) * corners(3)[labels], np.sqrt(1 - share) * corners(3)[domains]])
+    assert across_domains(vectors, labels, domains) == pytest.approx(-1 / (2 * 0.5), abs=1e-9)
+
+
+@pytest.mark.parametrize(("classes", "number"), [(4, 2), (4, 3), (3, 3), (3, 5)])
+def test_no_value_is_below_the_bound_of_domains_and_classes(classes, number):
+    rng, least = np.random.default_rng(0), -1 / ((min(classes, number) - 1) * 0.5)
+    labels, domains = np.repeat(np.arange(classes), 2 * number), np.tile(np.arange(number), 2 * classes)
+    best = corners(classes)[labels] if classes < number else corners(number)[domains]
+    assert across_domains(best, labels, domains) == pytest.approx(least, abs=1e-9)
+    for scale in (0.1, 1.0):
+        assert across_domains(best + scale * rng.standard_normal(best.shape), labels, domains) > least
+
+
+def test_cells_collapse_whatever_their_negatives_and_counts():
+    options = {"tau": 0.2, "domains": 3.0, "other_domains_only": True}
+    goal = objective("fixclr", (9, 6, 3, 3), dimension=6, options=options)
+    best = minimise(goal.value, goal.space.spheres, goal.space.start(np.random.default_rng(0)))
+    vectors, labels = best.point.reshape(-1, 6), goal.space.labels
+    cells = 3 * labels + domains_of(labels, 3, "shared")
+    widths = {
+        name: max(np.ptp(vectors[codes == c], axis=0).max() for c in np.unique(codes))
+        for name, codes in (("cells", cells), ("classes", labels))
+    }
+    assert widths["cells"] < 1e-6
+    assert widths["classes"] > 1
+
+
 def test_cells_collapse_like_samples_and_count_like_them():
     shared = solved((6, 6, 6, 6), level="domain-class", domains=3.0)
     assert shared.verdict == "angles only"  # nothing holds samples inside a cell
@@ -214,6 +256,9 @@ def test_cells_collapse_like_samples_and_count_like_them():
         ({"level": "batch"}, "level"),
         ({"layout": "some"}, "layout"),
         ({"domains": 0.0}, "domains"),
+        ({"domains": 2.5}, "whole number"),
+        ({"domains": float("inf")}, "whole number"),
+        ({"level": "balanced", "other_domains_only": True, "domains": 2.0}, "knows no domains"),
         ({"weight": -1.0}, "weight"),
         ({"space": "predictions", "classifier": 1.0}, "predictions"),
         ({"level": "balanced", "tau": -1.0}, "tau"),
@@ -226,3 +271,12 @@ def test_refusals(options, said):
 
 def test_predictions_still_repel():
     assert solved((3, 2), starts=1, space="predictions").representation == "predictions"
+
+
+def test_vectors_before_a_classifier_are_vectors():
+    assert solved((3, 2), starts=1, classifier=1.0).representation == "vectors"
+
+
+def test_no_program_speaks_of_a_loss_without_negatives():
+    goal = objective("fixclr", (3, 2), dimension=3, options={"other_domains_only": True})
+    assert program_settings(goal) is None

@@ -43,6 +43,11 @@ def test_findings_follow_the_numbers():
     ]
 
 
+def test_an_undefined_spread_is_told():
+    (sentence,) = forms.findings([row("A", "objective", spread=None)])
+    assert sentence.endswith("A (cosines spread by an undefined amount).")
+
+
 def test_table_of_a_small_run(tmp_path):
     grid = [
         study.Cell(

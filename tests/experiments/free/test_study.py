@@ -1,10 +1,13 @@
 """The study: its grid, its restart, and what it says."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from experiments.free import study
+from experiments.free.experiment import free_optimum
 from experiments.free.objectives import LOSSES
 from experiments.free.table import SAID, findings, write_table
 
@@ -40,6 +43,15 @@ def test_finished_cells_are_kept_and_the_table_is_written(tmp_path, monkeypatch)
     assert "| BCL |  | class | 0.5 | long tail | simplex |" in text
     assert (tmp_path / "table.csv").read_text().splitlines()[0] == ",".join(study.HEADER)
     json.dumps(rows, allow_nan=False)
+
+
+@pytest.mark.parametrize("deviations", [(float("nan"), 0.25, 0.5), (0.5, 0.25, float("nan"))])
+def test_starts_without_directions_do_not_hide_the_others(deviations):
+    found = replace(free_optimum("bcl", (2, 1), starts=1), deviations=deviations)
+    row = dict(zip(study.HEADER, study.row(GRID[0], found), strict=True))
+    assert (row["least_start_std"], row["most_start_std"]) == (0.25, 0.5)
+    nothing = study.row(GRID[0], replace(found, deviations=(float("nan"),)))
+    assert np.isnan(dict(zip(study.HEADER, nothing, strict=True))["least_start_std"])
 
 
 def test_findings_follow_the_numbers():

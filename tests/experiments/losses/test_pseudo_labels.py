@@ -53,6 +53,12 @@ def test_a_threshold_of_each_class_is_that_of_the_predicted_one():
     assert pseudo_labels(probabilities, torch.tensor([0.6, 0.6])).kept.tolist() == [True, True]
 
 
+def test_whole_numbers_are_thresholds_too():
+    probabilities = torch.tensor([[1.0, 0.0], [0.4, 0.6]])
+    assert pseudo_labels(probabilities, 1).kept.tolist() == [True, False]
+    assert pseudo_labels(probabilities, 0).kept.tolist() == [True, True]
+
+
 def test_no_gradient_reaches_the_weak_view():
     weak = torch.tensor([[3.0, 0.0]], requires_grad=True)
     found = pseudo_labels(weak.softmax(dim=1), 0.5)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.config import DataConfig, OptimConfig, RunConfig
+from experiments.config import OptimConfig, RunConfig
+from experiments.data_config import DataConfig
 from experiments.extraction import extract_run
 from experiments.probes.context import Context
 from experiments.probes.trajectory import MOMENTUM, trajectory

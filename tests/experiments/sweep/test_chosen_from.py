@@ -49,6 +49,29 @@ def test_an_unfinished_search_or_a_row_it_does_not_have_is_refused(search, tmp_p
         plan(parse_spec(given | {"draws": 1, "chosen_from": str(tmp_path / "nowhere")}))
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"train": {"steps": 40}}, "Expected steps 20 for erm, as in the search"),
+        ({"train": {"lr": 0.5}}, "Expected lr 0.01 for erm, as in the search"),
+        ({"algorithms": [{"algorithm": "ndcl", "options": {"alpha": 0.7}}]}, "Expected alpha 0.3 for ndcl"),
+    ],
+)
+def test_what_the_choice_would_replace_without_a_word_is_refused(search, changed, said):
+    given, out = search
+    given = given | {"draws": 1, "chosen_from": str(out)}
+    changed = {name: given[name] | part if name == "train" else part for name, part in changed.items()}
+    with pytest.raises(UsageError, match=said):
+        plan(parse_spec(given | changed))
+
+
+def test_what_no_search_decides_may_differ(search):
+    given, out = search
+    given["train"] |= {"checkpoint_every": 10, "log_every": 20}
+    jobs = plan(parse_spec(given | {"draws": 1, "chosen_from": str(out)}))
+    assert {job.config.optim.checkpoint_every for job in jobs} == {10}
+
+
 def unfinished(given, tmp_path):
     """The same search with one algorithm more, of which nothing was run."""
     spec, out = parse_spec(given | {"algorithms": ["erm"]}), tmp_path / "part"

@@ -42,5 +42,5 @@ def test_every_run_says_how_good_its_pseudo_labels_are(rows):
         assert np.isclose(float(row["pseudo_all_predicted_share"]), 1)
 
 
-def test_shot_groups_count_every_training_sample(rows):
+def test_the_setting_says_how_many_labels_it_keeps(rows):
     assert {row["setting"] for row in rows} == {"exponential, 2 labels"}

@@ -1,9 +1,5 @@
 """Tables from a made-up sweep, against means and tests worked out by hand."""
 
-import csv
-import json
-from itertools import product
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -14,56 +10,7 @@ from experiments.table.render import commented_csv, texts
 from experiments.table.selection import select
 from geometry.errors import DataError, UsageError
 from geometry.significance import holm
-
-DOMAINS, SEEDS, ROWS = ("art", "photo", "sketch"), (0, 1, 2, 3), ("erm", "ndcl", "ldam")
-GAINS = {"erm": 0.0, "ndcl": 0.08, "ldam": 0.004}
-
-
-def numbers(row, domain, draw, seed):
-    rng = np.random.default_rng([ROWS.index(row), DOMAINS.index(domain), draw, seed])
-    base = 0.5 + 0.1 * DOMAINS.index(domain) + GAINS[row] - 0.1 * (draw == 1) + 0.01 * rng.normal()
-    return {
-        "validation_balanced_accuracy": base + 0.2,
-        "target_accuracy": base,
-        "target_balanced_accuracy": base - 0.05,
-        "target_few": np.nan if domain == "art" else base - 0.2,
-        "target_ece": 0.3 - 0.3 * base,
-        "seconds": 2.0 + draw,
-        "peak_memory_mb": 500.0,
-    }
-
-
-@pytest.fixture
-def sweep(tmp_path):
-    """Three rows, three domains, two draws, four seeds; one run failed and one is missing."""
-    folder = tmp_path / "sweep"
-    folder.mkdir()
-    rows, plan = [], []
-    for row, domain, draw, seed in product(ROWS, DOMAINS, (0, 1), SEEDS):
-        labels = {"dataset": "PACS", "setting": "Duality", "held_out": domain, "algorithm": row, "variant": row}
-        labels |= {"draw": draw, "seed": seed, "options": json.dumps({"lr": draw})}
-        path = f"runs/{row}-{domain}-{draw}-{seed}"
-        state = {"runs/ldam-art-1-0": "failed", "runs/ldam-art-1-1": "missing"}.get(path, "done")
-        plan.append(labels | {"path": path, "status": state, "error": "It broke." if state == "failed" else None})
-        if state == "done":
-            rows.append(labels | numbers(row, domain, draw, seed) | {"path": path, "data": f"{domain}{seed}"})
-    with (folder / "results.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows([{k: "" if v != v else v for k, v in row.items()} for row in rows])
-    (folder / "sweep.json").write_text(json.dumps({"runs": plan}))
-    manifest = {
-        "commit": "abc123",
-        "hardware": {"machine": "m", "cpu_count": 2, "gpu": None},
-        "versions": {"torch": "2"},
-    }
-    (folder / "runs" / "erm-art-0-0").mkdir(parents=True)
-    (folder / "runs" / "erm-art-0-0" / "manifest.json").write_text(json.dumps(manifest))
-    return folder
-
-
-def by_place(entries, metric):
-    return {(e.place.algorithm, e.place.held_out): e for e in entries if e.metric == metric}
+from tests.experiments.table.made_up import DOMAINS, ROWS, SEEDS, by_place, numbers
 
 
 def test_records_count_what_is_there_and_what_is_not(sweep):
@@ -200,111 +147,6 @@ def test_other_splits_under_one_seed_are_refused(sweep):
     other = Run(first.place._replace(algorithm="new"), 0, first.seed, "", first.numbers, "elsewhere", first.path)
     with pytest.raises(DataError, match="different splits"):
         aggregate([*chosen, other], ["target_accuracy"])
-
-
-def test_command_prints_and_saves(tailgeom, sweep, tmp_path):
-    out = tmp_path / "out"
-    code, text, err = tailgeom("table", sweep, "--baseline", "erm", "--ranks", "--out", out)
-    assert code == 0, err
-    assert "Failed runs: 1; missing runs: 1. Errors: It broke." in text
-    assert "22 of 24 (1 failed, 1 missing)" in text
-    assert "seeds 0, 1, 2, 3" in text
-    assert "abc123" in text
-    assert "manifests of 1 of 36 runs" in text
-    # One draw is missing, one failed: the failed one was tried, so the search lacks the other alone.
-    assert "UNFINISHED SEARCH: 1 hyper-parameter draws are missing in 1 cells" in text
-    assert "UNFINISHED SEARCH" in (out / "table.md").read_text()
-    assert "UNFINISHED SEARCH" not in tailgeom("table", sweep, "--select", "defaults")[1]
-    assert {file.name for file in out.iterdir()} == {
-        *(f"table.{kind}" for kind in ("md", "csv", "tex", "json")),
-        "table_selected.csv",
-        "critical_difference.pdf",
-        "critical_difference.png",
-    }
-    page, tex, tidy = ((out / f"table.{kind}").read_text() for kind in ("md", "tex", "csv"))
-    for written in (page, tex, tidy):
-        assert "abc123" in written
-        assert "seeds 0, 1, 2, 3" in written
-        assert "tailgeom table" in written
-    best = by_place(aggregate(select(read_records([sweep]).runs)[0], ["target_accuracy"]), "target_accuracy")
-    shown = best["ndcl", AVERAGE]
-    assert f"**{100 * shown.mean:.1f} ± {100 * shown.standard_error:.1f}**" in page
-    assert rf"\textbf{{{100 * shown.mean:.1f} $\pm$ {100 * shown.standard_error:.1f}}}" in tex
-    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 5
-    assert tex.count("{") == tex.count("}")
-    rows = list(csv.DictReader(line for line in tidy.splitlines() if not line.startswith("#")))
-    row = next(r for r in rows if (r["algorithm"], r["held_out"], r["metric"]) == ("ndcl", AVERAGE, "target_accuracy"))
-    assert float(row["mean"]) == shown.mean
-    assert row["best"] == "True"
-    payload = json.loads((out / "table.json").read_text())
-    assert payload["ranking"]["algorithms"] == list(ROWS)
-    assert payload["ranking"]["test"]["blocks"] == 3
-
-
-def test_command_as_json(tailgeom, sweep):
-    code, out, _ = tailgeom("table", sweep, "--metric", "target_few", "--json")
-    payload = json.loads(out)
-    assert code == 0
-    entry = next(e for e in payload["entries"] if e["held_out"] == "art" and e["metric"] == "target_few")
-    assert entry["mean"] is None
-    assert payload["origin"]["commits"] == ["abc123"]
-    assert {choice["draw"] for choice in payload["selected"]} == {0}
-
-
-def test_every_draw_as_a_row(tailgeom, sweep):
-    code, out, _ = tailgeom("table", sweep, "--by", "setting,algorithm,draw", "--json")
-    assert code == 0
-    rows = {e["algorithm"] for e in json.loads(out)["entries"]}
-    assert rows == {f"{row} #{draw}" for row in ROWS for draw in (0, 1)}
-
-
-@pytest.mark.parametrize(
-    ("words", "expected", "said"),
-    [
-        ((), 2, "Expected a sweep or runs"),
-        (("nowhere",), 3, "found nothing"),
-        (("SWEEP", "--metric", "target_luck"), 2, "Unknown metric 'target_luck'"),
-        (("SWEEP", "--baseline", "sgd"), 2, "Unknown baseline 'sgd'"),
-        (("SWEEP", "--select", "oracle"), 2, "Unknown selection"),
-        (("SWEEP", "--test", "z"), 2, "Unknown test"),
-        (("SWEEP", "--units", "z"), 2, "Unknown units"),
-        (("SWEEP", "--by", "held_out"), 2, "Expected setting and algorithm"),
-        (("SWEEP", "--by", "setting,algorithm,moon"), 2, "Unknown --by 'moon'"),
-        (("SWEEP", "--level", "1"), 2, "Expected --level"),
-    ],
-)
-def test_bad_requests_are_one_sentence(tailgeom, sweep, words, expected, said):
-    code, _, err = tailgeom("table", *(sweep if word == "SWEEP" else word for word in words))
-    assert code == expected
-    assert said in err
-    assert err.count("\n") == 1
-
-
-def test_broken_and_empty_sources(tailgeom, sweep, tmp_path):
-    (tmp_path / "empty").mkdir()
-    assert tailgeom("table", tmp_path / "empty")[0] == 3
-    (sweep / "results.csv").write_text("seed,algorithm\n1,erm\n")
-    code, _, err = tailgeom("table", sweep)
-    assert code == 3
-    assert "cannot read" in err
-    (sweep / "results.csv").write_text("dataset,setting,held_out,algorithm,seed\n")
-    code, _, err = tailgeom("table", sweep)
-    assert code == 3
-    assert "found none (1 failed" in err
-
-
-def test_a_plain_run_is_read_from_its_own_log(tailgeom, trained):
-    code, out, err = tailgeom("table", trained, "--json")
-    assert code == 0, err
-    entries = {e["metric"]: e for e in json.loads(out)["entries"] if e["held_out"] == AVERAGE}
-    rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
-    best = max(
-        (row for row in rows if "validation/balanced_accuracy" in row),
-        key=lambda row: (row["validation/balanced_accuracy"], row["step"]),
-    )
-    assert entries["target_accuracy"]["mean"] == best["target/accuracy"]
-    assert entries["target_accuracy"]["algorithm"] == "ndcl"
-    assert entries["target_accuracy"]["standard_error"] is None
 
 
 def test_fewer_seeds_are_told_in_the_cell(sweep):

@@ -1,3 +1,5 @@
+"""How margins scale with class counts: planted slopes are found, and absent ones seldom."""
+
 import json
 from dataclasses import replace
 
@@ -6,8 +8,7 @@ import pytest
 
 from geometry.artifact import Artifact
 from geometry.atomic import plain
-from geometry.checks.class_margins import cell_margins, class_weights_of_cells
-from geometry.checks.count_slope import count_slope, permutation_p, plain_slopes
+from geometry.checks.count_slope import count_slope
 from geometry.checks.margin_scaling import margin_scaling
 from geometry.checks.sample_parts import sample_parts
 from geometry.checks.slope_comparison import compare_slopes
@@ -34,127 +35,6 @@ def check(artifact, seed=0, **options):
 
 def made(maker, seed=0):
     return maker(np.random.default_rng(seed))
-
-
-# --- the slope
-
-
-def delete_one(values, counts, columns_of):
-    """HC3 by brute force: leave out each class, fit anew, add up the squares of what the slope moves."""
-    domain, classes = np.nonzero(np.isfinite(values) & (counts > 0))
-    x, y = np.log(counts[domain, classes]), values[domain, classes]
-
-    def fit(keep):
-        design = np.column_stack([x[keep], columns_of(domain[keep], classes[keep])])
-        return np.linalg.lstsq(design, y[keep], rcond=1e-10)[0][0]
-
-    whole = fit(np.ones(y.size, dtype=bool))
-    return whole, np.sqrt(sum((fit(classes != k) - whole) ** 2 for k in np.unique(classes)))
-
-
-def dummies(codes):
-    return (codes[:, None] == np.unique(codes)).astype(float)
-
-
-@pytest.mark.parametrize(("domains", "class_effects"), [(1, False), (3, False), (3, True)])
-def test_slope_and_its_error_equal_refits_without_each_class(domains, class_effects):
-    rng = np.random.default_rng(domains)
-    counts = rng.integers(1, 300, (domains, 8))
-    values = rng.normal(size=(domains, 8))
-    if domains > 1:
-        values[1, 2], counts[0, 5] = np.nan, 0
-    slope, error = delete_one(
-        values,
-        counts,
-        lambda d, k: np.column_stack([dummies(d), dummies(k)]) if class_effects else dummies(d),
-    )
-    found = count_slope(values, counts, class_effects=class_effects)
-    assert found.estimate == pytest.approx(slope)
-    assert (found.high - found.low) / 2 == pytest.approx(2.446912 * error, rel=1e-5)  # t quantile, 6 df
-    assert found.n == 8
-
-
-def test_vectors_are_cells_of_one_domain():
-    rng = np.random.default_rng(0)
-    values, counts = rng.normal(size=9), rng.integers(1, 99, 9)
-    assert count_slope(values, counts) == count_slope(values[None], counts[None])
-    assert plain_slopes(values, counts)[0] == pytest.approx(count_slope(values, counts).estimate)
-
-
-def test_class_effects_see_through_difficulty_that_follows_the_counts():
-    counts = np.array([[200, 120, 60, 30, 12, 5], [5, 12, 30, 60, 120, 200]])
-    difficulty = np.log(counts[0])
-    values = difficulty + 0.5 * np.log(counts) + np.array([[1.0], [2.0]])
-    assert count_slope(values, counts, class_effects=True).estimate == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize(
-    ("values", "counts", "reason"),
-    [
-        ([1.0, 2, 3, 4], [1, 2, 3, 4], "fewer than 5"),
-        ([1.0, 2, 3, 4, np.nan], [1, 2, 3, 4, 5], "4 classes"),
-        ([1.0, 2, 3, 4, 5], [1, 2, 3, 4, 0], "4 classes"),
-        ([1.0, 2, 3, 4, 5], [7] * 5, "counts do not vary"),
-        ([0.1 + 0.2, 0.3, 0.3, 0.3, 0.3], [1, 2, 3, 4, 5], "values do not vary"),
-    ],
-)
-def test_no_slope_without_classes_counts_or_values(values, counts, reason):
-    found = count_slope(values, counts)
-    assert np.isnan(found.estimate)
-    assert reason in found.method
-
-
-def test_shapes_must_agree():
-    with pytest.raises(DataError, match=r"of one shape \(K,\) or \(M, K\)"):
-        count_slope([1.0, 2.0], [[1, 2]])
-
-
-def test_permutation_p_value_is_uniform_under_the_null_and_small_off_it():
-    rng = np.random.default_rng(0)
-    counts = np.geomspace(300, 3, 7)
-    p = np.array([permutation_p(rng.standard_t(3, 7), counts, rng=rng, permutations=199) for _ in range(400)])
-    assert np.mean(p <= 0.05) == pytest.approx(0.05, abs=0.03)
-    assert np.mean(p <= 0.5) == pytest.approx(0.5, abs=0.08)
-    assert permutation_p(np.log(counts), counts, rng=rng) < 0.005
-    assert np.isnan(permutation_p(np.ones(7), counts, rng=rng))
-
-
-# --- class values
-
-
-def test_class_values_with_every_cell_are_plain_means_over_domains():
-    domains, classes = np.repeat(np.arange(3), 4), np.tile(np.arange(4), 3)
-    table = np.random.default_rng(0).normal(size=(3, 4))
-    present, weights = class_weights_of_cells(domains, classes)
-    np.testing.assert_allclose(weights @ table.ravel(), table.mean(axis=0))
-    assert present.tolist() == [0, 1, 2, 3]
-
-
-def test_a_missing_cell_does_not_credit_a_class_with_an_easy_domain():
-    table = np.array([[5.0], [0.0], [1.0]]) + np.array([0.0, 1.0, 2.0, 3.0])  # domain + class
-    domains, classes = (table < 8.5).nonzero()
-    keep = ~((domains == 1) & (classes == 3))
-    _, weights = class_weights_of_cells(domains[keep], classes[keep])
-    np.testing.assert_allclose(weights @ table[domains[keep], classes[keep]], 2.0 + np.arange(4))
-
-
-def test_cell_statistics_equal_numpy_on_each_cell():
-    rng = np.random.default_rng(0)
-    cells = np.array([0] * 7 + [1] + [2] * 30)[rng.permutation(38)]
-    values = rng.normal(size=38)
-    found = cell_margins({"logit": values}, cells, rng=rng, resamples=400)
-    for c in range(3):
-        own = values[cells == c]
-        assert found["logit", "mean"][0][c] == pytest.approx(own.mean())
-        assert found["logit", "median"][0][c] == pytest.approx(np.median(own))
-        assert found["logit", "low"][0][c] == pytest.approx(np.quantile(own, 0.05))
-    draws = found["logit", "mean"][1]
-    assert draws.shape == (400, 3)
-    assert np.ptp(draws[:, 1]) == 0  # one sample is always itself
-    assert draws[:, 2].std() == pytest.approx(values[cells == 2].std() / np.sqrt(30), rel=0.15)
-
-
-# --- the check
 
 
 @pytest.mark.parametrize(("slope", "outcome"), [(0.5, "holds"), (-0.5, "does not hold")])
