@@ -29,6 +29,7 @@ SHOWN: Mapping[str, str] = {
     "features_effective_rank": "effective rank",
     "domain_cosine": "cosine across domains",
 }
+COLUMNS = ("", "group", *SHOWN.values())
 
 
 def run_study(command: Measure) -> int:
@@ -92,40 +93,45 @@ def entry_row(entry: Entry) -> list[Any]:
 
 
 def save(directory: Path, payload: Mapping[str, Any], entries: Sequence[Entry]) -> None:
-    """Write every number as JSON, CSV and LaTeX, and a figure for each data set and setting."""
+    """Write all averages as CSV, those shown as LaTeX, every number as JSON, and a figure for each place."""
     from figures import collapse_by_group, style
 
-    save_result(directory, NAME, payload, HEADER, [entry_row(entry) for entry in entries])
-    places = list(dict.fromkeys(entry.place[:2] for entry in entries))
-    for number, place in enumerate(places):
-        here = [row for row in payload["entries"] if (row["dataset"], row["setting"]) == place]
-        found = [row for row in here if row["held_out"] == AVERAGE]
-        drawn = collapse_by_group.figure(found, metrics=SHOWN, title=", ".join(filter(None, place)))
-        style.save(drawn, directory / (NAME if len(places) == 1 else f"{NAME}_{number + 1}"))
+    found = pages(entries)
+    lines = [[*place, *line] for place, rows in found.items() for line in rows]
+    rows = [entry_row(entry) for entry in entries if entry.place.held_out == AVERAGE]
+    save_result(directory, NAME, payload, HEADER, rows, page=(("dataset", "setting", *COLUMNS), lines))
+    averages = [row for row in payload["entries"] if row["held_out"] == AVERAGE]
+    for number, place in enumerate(found):
+        here = [row for row in averages if (row["dataset"], row["setting"]) == place]
+        drawn = collapse_by_group.figure(here, metrics=SHOWN, title=", ".join(filter(None, place)))
+        style.save(drawn, directory / (NAME if len(found) == 1 else f"{NAME}_{number + 1}"))
 
 
 def show(command: Measure, payload: Mapping[str, Any], entries: Sequence[Entry]) -> None:
     """Print the shown metrics, a row for every algorithm and group with one."""
-    averages = [entry for entry in entries if entry.place.held_out == AVERAGE]
-    for place in dict.fromkeys(entry.place[:2] for entry in averages):
-        found = {(e.place.algorithm, *reversed(e.metric.split(" "))): e for e in averages if e.place[:2] == place}
-        rows = list(dict.fromkeys((algorithm, group) for algorithm, group, metric in found if metric in SHOWN))
-        if any(group in GROUPS for _, group in rows):
-            rows = [row for row in rows if row[1] != "minority"]  # a shot group, or two of them
-        shown = [
-            (row, [_words(found.get((*row, metric))) for metric in SHOWN]) for row in sorted(rows, key=_order(rows))
-        ]
-        lines = [[*row, *words] for row, words in shown if any(words)]
-        print_table(
-            f"{', '.join(filter(None, place))}: {command.command_line()}", ("", "group", *SHOWN.values()), lines
-        )
+    for place, lines in pages(entries).items():
+        print_table(f"{', '.join(filter(None, place))}: {command.command_line()}", COLUMNS, lines)
     counted = f"{payload['runs']} runs; samples: {', '.join(payload['split'])}"
     print(f"{counted}. Means over held-out domains, then over seeds, ± their standard error; every class counts alike.")
     if command.baseline:
-        print(f"* differs from {command.baseline} (paired {command.test} test, Holm over the column, 0.05).")
+        print(f"* differs from {command.baseline} (paired {command.test} test, Holm over the column of a group, 0.05).")
     if payload["skipped"]:
         print(f"Left out{run_records.words(payload['skipped'])}.")
-    print("In --json and --out too: every metric, every held-out domain, differences with intervals.")
+    print("In --out too: every metric, differences with intervals; in its JSON and --json every held-out domain.")
+
+
+def pages(entries: Sequence[Entry]) -> dict[tuple[str, str], list[list[str]]]:
+    """For every data set and setting the lines under ``COLUMNS``: averages of the shown metrics, groups together."""
+    found: dict[tuple[str, str], list[list[str]]] = {}
+    averages = [entry for entry in entries if entry.place.held_out == AVERAGE]
+    for place in dict.fromkeys((entry.place.dataset, entry.place.setting) for entry in averages):
+        here = {(e.place.algorithm, *reversed(e.metric.split(" "))): e for e in averages if e.place[:2] == place}
+        rows = list(dict.fromkeys((algorithm, group) for algorithm, group, metric in here if metric in SHOWN))
+        if any(group in GROUPS for _, group in rows):
+            rows = [row for row in rows if row[1] != "minority"]  # a shot group, or two of them
+        words = {row: [_words(here.get((*row, metric))) for metric in SHOWN] for row in sorted(rows, key=_order(rows))}
+        found[place] = [[*row, *line] for row, line in words.items() if any(line)]
+    return found
 
 
 def _order(rows: Sequence[tuple[str, str]]) -> Any:

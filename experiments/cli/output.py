@@ -64,13 +64,22 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def save_result(directory: Path, name: str, payload: Any, header: Sequence[str], rows: Sequence[Row]) -> None:
-    """Write ``name.json``, ``name.csv`` and ``name.tex`` into a directory."""
+def save_result(
+    directory: Path,
+    name: str,
+    payload: Any,
+    header: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    page: tuple[Sequence[str], Sequence[Row]] | None = None,
+) -> None:
+    """Write ``name.json``, ``name.csv`` and ``name.tex`` into a directory; ``page`` is what LaTeX shows, else all."""
     import pandas as pd
 
     write_json(directory / f"{name}.json", payload)
     write_csv(directory / f"{name}.csv", header, rows)
-    table = pd.DataFrame([[cell(value) for value in row] for row in rows], columns=list(header))
+    columns, lines = (header, rows) if page is None else page
+    table = pd.DataFrame([[cell(value) for value in row] for row in lines], columns=list(columns))
     write_text(directory / f"{name}.tex", table.to_latex(index=False, escape=True))
 
 
