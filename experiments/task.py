@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.config import RunConfig
+from experiments.config import ModelConfig, RunConfig
 from experiments.data.catalogue import Catalogue
 from experiments.data.protocols import shot_thresholds
 from experiments.data.splits import PARTS, UNLABELLED, Split
@@ -134,18 +134,29 @@ def open_task(config: RunConfig, progress: Progress | None = None) -> Task:
     return _from_split_anew(config.features, artifact, config.data)
 
 
-def require_augmentable(config: RunConfig) -> None:
-    """Refuse the augmentation of features, which never are: those of an artifact, or of a backbone that stays as it is.
+def require_used(config: RunConfig) -> None:
+    """Refuse what a run would ignore: a backbone or an augmentation of features, which are taken as they are.
 
-    For who starts runs; one of an earlier version, which ignored the word, still opens and resumes.
+    Those of an artifact bring their backbone; those of one that stays as it is are never augmented. For who starts
+    runs; one of an earlier version, which ignored the word, still opens and resumes.
 
     Raises:
-        UsageError: an augmentation is asked for beside features.
+        UsageError: an option is given that nothing reads.
     """
-    name, frozen = config.optim.augment, config.model.finetune == "none"
-    if name != "none" and (frozen or config.features is not None):
-        beside = "--finetune none" if config.features is None else "--features"
-        raise UsageError(f"Expected no augmentation beside {beside}, as features have none, got augment {name!r}.")
+    on_features, frozen = config.features is not None, config.model.finetune == "none"
+    if on_features:
+        ignored, why = ("backbone", "weights", "finetune", "view_copies", "view_precision"), "--features"
+    else:
+        ignored, why = () if frozen else ("view_copies", "view_precision"), f"--finetune {config.model.finetune}"
+    usual = ModelConfig()
+    for name in ignored:
+        if (given := getattr(config.model, name)) != getattr(usual, name):
+            raise UsageError(
+                f"Expected no --{name.replace('_', '-')} beside {why}, which does not read it; got {given!r}."
+            )
+    name = config.optim.augment
+    if name != "none" and (frozen or on_features):
+        raise UsageError(f"Expected no augmentation beside {why}, as features have none, got augment {name!r}.")
 
 
 @lru_cache(maxsize=1)

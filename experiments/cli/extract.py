@@ -61,6 +61,8 @@ class Extract:
             raise UsageError("Expected RUN with --probes: they are measured on a run's trained model.")
         if self.probe_samples is not None and "boundary_distance" not in self.probes:
             raise UsageError("Expected --probes boundary_distance with --probe-samples: it is the number it measures.")
+        if self.run_directory is not None and (self.data, self.model) != (DataConfig(), type(self)().model):
+            raise UsageError("Expected RUN or a data set and a backbone, got both: a run has its own.")
         require_replaceable(out, FILES)
         with progress_bar("extracting") as update:
             if self.run_directory is not None:

@@ -64,7 +64,7 @@ def run_training(config: RunConfig, out: Path) -> None:
     from experiments.algorithms.registry import resolve_options
     from experiments.cli.output import progress_bar, say
     from experiments.distributed import join
-    from experiments.task import open_task, require_augmentable
+    from experiments.task import open_task, require_used
     from experiments.training import RunDirectory, train
 
     ranks = join()
@@ -78,7 +78,7 @@ def run_training(config: RunConfig, out: Path) -> None:
         train(config, out)  # checks that it is the same run
         say(f"{out}: already trained")
         return
-    require_augmentable(config)
+    require_used(config)
     with progress_bar("opening the data") as update:
         task = open_task(config, update)
     if task.split is not None:

@@ -20,7 +20,7 @@ from experiments.probes.registry import require_probes
 from experiments.sweep.chosen import read_chosen
 from experiments.sweep.spec import SEARCHED_IN_TRAINING, Source, Spec, Variant
 from experiments.table.records import Place, setting_label
-from experiments.task import require_augmentable
+from experiments.task import require_used
 from geometry.atomic import read_json, readable_directory
 from geometry.errors import DataError, UsageError
 
@@ -103,7 +103,7 @@ def plan(spec: Spec) -> list[Job]:
                     optims = [chosen.training(optims[0], Place(data.dataset, label, domain, variant.name))]
                 for number, optim in enumerate(optims):
                     config = RunConfig(data, ModelConfig(**spec.model), optim, source.features)
-                    require_augmentable(config)
+                    require_used(config)
                     labels = {**at, "algorithm": variant.algorithm, "variant": variant.name, "draw": number}
                     kept = {"keep": spec.keep, "probes": spec.probes}
                     jobs.append(Job(**labels, config=config, digest=config_digest(config), **kept))

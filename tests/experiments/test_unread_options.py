@@ -1,4 +1,4 @@
-"""Features are never augmented: who asks for it is told before anything runs, and earlier runs still open."""
+"""Features are taken as they are: who asks for more is told before anything runs, and earlier runs still open."""
 
 from dataclasses import replace
 
@@ -40,6 +40,31 @@ def test_a_sweep_refuses_it(trained):
         plan(parse_spec(on_features))
     with pytest.raises(UsageError, match="beside --finetune none"):
         plan(parse_spec(on_images | {"model": {"finetune": "none"}}))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--features", "FEATURES", "--backbone", "resnet18"), "no --backbone beside --features"),
+        (("--features", "FEATURES", "--weights", "imagenet"), "no --weights beside --features"),
+        (("--features", "FEATURES", "--finetune", "head"), "no --finetune beside --features"),
+        (("--view-copies", "2"), "no --view-copies beside --finetune all"),
+        (("--finetune", "head", "--view-precision", "bf16"), "no --view-precision beside --finetune head"),
+    ],
+)
+def test_what_nothing_reads_is_refused(tailgeom, trained, tmp_path, words, sentence):
+    words = [trained / "artifact" if word == "FEATURES" else word for word in words]
+    code, _, err = tailgeom("train", *words, *HEAD, "--out", tmp_path / "run")
+    assert code == 2
+    assert sentence in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_brings_its_own_data_and_backbone_to_its_extraction(tailgeom, trained):
+    for words in (("--dataset", "PACS"), ("--backbone", "resnet18"), ("--image-size", "32")):
+        code, _, err = tailgeom("extract", trained, *words)
+        assert code == 2
+        assert "a run has its own" in err
 
 
 def test_a_run_that_ignored_it_opens_and_resumes(tailgeom, trained, tmp_path):
