@@ -12,6 +12,7 @@ from experiments.extraction import collect
 from experiments.inputs import FeatureInputs
 from experiments.models import Classifier
 from experiments.opened_tasks import opened_task
+from experiments.probes.prototypes import prototypes_of
 from experiments.restoring import reopen
 from experiments.sweep.status import PROBES
 from experiments.task import Task
@@ -28,11 +29,11 @@ def artifact_of(path: Path, device: str = "cpu") -> Artifact:
     if (path / "artifact" / "manifest.json").exists():
         return load(path / "artifact")
     found, kept = compose_run(path, device), path / PROBES
-    return replace(found, probes=read_arrays(kept)) if kept.exists() else found
+    return replace(found, probes={**found.probes, **read_arrays(kept)}) if kept.exists() else found
 
 
 def compose_run(path: Path, device: str = "cpu") -> Artifact:
-    """What ``tailgeom extract`` would write, without its probes.
+    """What ``tailgeom extract`` would write, without its probes but for the prototypes, which cost nothing.
 
     Of a head on stored features only the head's scores are computed: features, labels and parts are those of the split.
 
@@ -45,9 +46,11 @@ def compose_run(path: Path, device: str = "cpu") -> Artifact:
     """
     found = reopen(path, device=device, opening=opened_task)
     model = found.algorithm.model
-    if not isinstance(found.task.inputs, FeatureInputs):
-        return collect(model, found.task, found.device, found.made_by, None, with_head=True)
-    return with_head(_features_alone(found.task, found.config.model), model, found.made_by)
+    if isinstance(found.task.inputs, FeatureInputs):
+        whole = with_head(_features_alone(found.task, found.config.model), model, found.made_by)
+    else:
+        whole = collect(model, found.task, found.device, found.made_by, None, with_head=True)
+    return replace(whole, probes=prototypes_of(found.algorithm))
 
 
 @torch.inference_mode()

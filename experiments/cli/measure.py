@@ -10,15 +10,19 @@ from experiments.cli.study_analysis import StudyAnalysis
 from geometry.artifact import Artifact
 from geometry.errors import UsageError
 from geometry.labelled import UNLABELLED
+from geometry.prototypes import PrototypeRow, prototype_report, prototype_space
 from geometry.pseudo_labels import THRESHOLD, PseudoLabelRow, pseudo_label_quality
+
+ROWS = {"pseudo_labels": PseudoLabelRow, "prototypes": PrototypeRow}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A collapse report, and one of the pseudo-labels where the samples are unlabelled training samples."""
+    """A collapse report, one of the pseudo-labels of unlabelled training samples, and one of a loss's prototypes."""
 
     collapse: Any
     pseudo_labels: Any = None
+    prototypes: Any = None
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Measure(StudyAnalysis):
     Every metric stands balanced (each class counts alike) and pooled (each sample counts alike), over all classes,
     per shot group and per domain, with a bootstrap interval over samples. Classes that are absent or have one sample
     are left out where they carry nothing, and counted. Of the split `unlabelled` (training with --labels) it also says
-    how good the model's pseudo-labels are, by class and shot group, against the labels that training did not see.
+    how good the model's pseudo-labels are, by class and shot group, against the labels that training did not see. Of a
+    model whose loss has prototypes (BCL, ECL) it says how near they are to class means, classifier rows and simplex.
 
     With several runs, or the ROOT of a sweep (all its finished runs): balanced metrics of each by shot group, averaged
     over held-out domains and seeds, with paired differences from a baseline.
@@ -73,13 +78,14 @@ class Measure(StudyAnalysis):
         return run_study(self)
 
     def analyse(self, artifact: Artifact) -> Any:
-        """The collapse report, and that of pseudo-labels."""
+        """The collapse report, and those of pseudo-labels and prototypes where there are any."""
         from geometry.collapse import measure
 
         predicted = self.split == UNLABELLED and artifact.logits is not None
         quality = pseudo_label_quality(artifact, threshold=self.threshold) if predicted else None
         collapse = measure(artifact, split=self.split or None, resamples=self.resamples, seed=self.seed)
-        return Measured(collapse, quality)
+        found = None if prototype_space(artifact) is None else prototype_report(artifact, split=self.split or None)
+        return Measured(collapse, quality, found)
 
     def settings(self) -> dict[str, Any]:
         """The options that decide the numbers."""
@@ -90,14 +96,13 @@ class Measure(StudyAnalysis):
         """The collapse report as plain values, with the other beside it where there is one."""
         from geometry.atomic import plain
 
-        more = {} if result.pseudo_labels is None else {"pseudo_labels": plain(result.pseudo_labels)}
-        return dict(plain(result.collapse)) | more
+        more = {name: getattr(result, name) for name in ROWS}
+        return dict(plain(result.collapse)) | {name: plain(found) for name, found in more.items() if found is not None}
 
     def more_tables(self, result: Any) -> Mapping[str, Table]:
-        """Pseudo-labels by group and class."""
-        if result.pseudo_labels is None:
-            return {}
-        return {"pseudo_labels": pseudo_label_table(result.pseudo_labels)}
+        """Pseudo-labels and prototypes by group and class."""
+        found = {name: getattr(result, name) for name in ROWS}
+        return {name: row_table(report, ROWS[name]) for name, report in found.items() if report is not None}
 
     def table(self, result: Any) -> list[Sequence[Any]]:
         """One row a metric, weighting, group and domain."""
@@ -140,19 +145,26 @@ class Measure(StudyAnalysis):
             print("No pseudo-labels: the artifact has no logits.")
         if quality is not None:
             print()
-            print_table("pseudo-labels", *pseudo_label_table(quality))
+            print_table("pseudo-labels", *row_table(quality, PseudoLabelRow))
             none = quality.groups["all"].n_kept == 0
             kept = "none is kept" if none else f"of the kept {quality.kept_total_variation:.3f}"
             print(
                 f"Kept: a probability of {quality.threshold:g} or more. Total variation of the pseudo-labels' classes "
                 f"from the true ones: {quality.total_variation:.3f}, {kept}."
             )
+        if result.prototypes is not None:
+            print()
+            print_table(f"prototypes in {result.prototypes.space}", *row_table(result.prototypes, PrototypeRow))
+            print(
+                "Cosines of prototypes with the means of their classes and with classifier rows; mean deviation of the"
+            )
+            print("angles between them from the simplex's cosine -1/(K - 1).")
 
 
-def pseudo_label_table(report: Any) -> Table:
+def row_table(report: Any, row: type[Any]) -> Table:
     """Names of the columns, and a row for every group and class."""
-    columns = [field.name for field in fields(PseudoLabelRow)]
-    return columns, [[getattr(row, name) for name in columns] for row in report.rows()]
+    columns = [field.name for field in fields(row)]
+    return columns, [[getattr(one, name) for name in columns] for one in report.rows()]
 
 
 COMMAND = Measure

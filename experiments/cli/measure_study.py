@@ -11,6 +11,7 @@ from experiments.cli.output import cell, emit_json, print_table, save_result
 from experiments.cli.study import open_study
 from experiments.table.aggregate import AVERAGE, Entry, aggregate
 from geometry.atomic import plain
+from geometry.prototypes import prototype_report, prototype_space
 from geometry.shots import GROUPS
 
 NAME = "measure_study"
@@ -28,6 +29,9 @@ SHOWN: Mapping[str, str] = {
     "nc4": "NC4",
     "features_effective_rank": "effective rank",
     "domain_cosine": "cosine across domains",
+    "prototype_to_mean": "prototype to mean",
+    "prototype_to_row": "prototype to row",
+    "prototype_from_simplex": "prototypes from simplex",
 }
 COLUMNS = ("", "group", *SHOWN.values())
 
@@ -57,7 +61,7 @@ def run_study(command: Measure) -> int:
 
 def made_from(command: Measure, path: Path) -> run_records.Record:
     """What decides a run's record."""
-    code = run_records.code_digest("collapse/*.py", "alignment.py", "labelled.py")
+    code = run_records.code_digest("collapse/*.py", "alignment.py", "prototypes.py")
     return dict(plain(run_records.identity(path) | {"split": command.split, "code": code}))
 
 
@@ -66,11 +70,16 @@ def _record(command: Measure, path: Path) -> run_records.Record:
     from experiments.composition import artifact_of
     from geometry.collapse import measure
 
-    report = measure(artifact_of(path), split=command.split or None, resamples=0)
+    artifact = artifact_of(path)
+    report = measure(artifact, split=command.split or None, resamples=0)
     chosen = [row for row in report.rows() if row.weighting in ("balanced", "none") and row.domain in ("all", "across")]
     measures: dict[str, dict[str, float]] = {}
     for row in chosen:
         measures.setdefault(row.metric, {})[row.group] = row.estimate
+    if prototype_space(artifact) is not None:
+        for group, one in prototype_report(artifact, split=command.split or None).groups.items():
+            for name in ("to_mean", "to_row", "from_simplex"):
+                measures.setdefault(f"prototype_{name}", {})[group] = getattr(one, name)
     return {"split": report.split, "measures": measures}
 
 
@@ -110,7 +119,9 @@ def save(directory: Path, payload: Mapping[str, Any], entries: Sequence[Entry]) 
 def show(command: Measure, payload: Mapping[str, Any], entries: Sequence[Entry]) -> None:
     """Print the shown metrics, a row for every algorithm and group with one."""
     for place, lines in pages(entries).items():
-        print_table(f"{', '.join(filter(None, place))}: {command.command_line()}", COLUMNS, lines)
+        told = [column for column in range(len(COLUMNS)) if any(line[column] for line in lines)]
+        header, rows = [COLUMNS[column] for column in told], [[line[column] for column in told] for line in lines]
+        print_table(f"{', '.join(filter(None, place))}: {command.command_line()}", header, rows)
     counted = f"{payload['runs']} runs; samples: {', '.join(payload['split'])}"
     print(f"{counted}. Means over held-out domains, then over seeds, ± their standard error; every class counts alike.")
     if command.baseline:

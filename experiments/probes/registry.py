@@ -7,6 +7,7 @@ from experiments.probes.boundary_distance import boundary_distance
 from experiments.probes.context import Context, Recorded
 from experiments.probes.hard_negatives import hard_negatives
 from experiments.probes.parameter_gradients import parameter_gradients
+from experiments.probes.prototypes import prototypes
 from experiments.probes.trajectory import trajectory
 from geometry.errors import UsageError
 
@@ -18,9 +19,10 @@ PROBES: Mapping[str, Probe] = {
     "boundary_distance": boundary_distance,
     "hard_negatives": hard_negatives,
     "parameter_gradients": parameter_gradients,
+    "prototypes": prototypes,
     "trajectory": trajectory,
 }
-ALWAYS = ("anchor_gradients",)  # seconds; the others are asked for by name
+ALWAYS = ("anchor_gradients", "prototypes")  # seconds; the others are asked for by name
 
 
 def record(names: Sequence[str], context: Context) -> Recorded:
