@@ -19,8 +19,8 @@ HEADER = (
     *("dataset", "setting", "held_out", "algorithm", "metric", "group", "mean", "standard_error", "seeds"),
     *("difference", "low", "high", "p_value", "p_holm", "pairs"),
 )
-# What the page shows, under short heads; the CSV has every metric.
-SHOWN: Mapping[str, str] = {
+# What the page shows in tables of its own, under short heads; the CSV has every metric.
+COLLAPSE: Mapping[str, str] = {
     "nc1": "NC1",
     "cdnv": "CDNV",
     "means_cosine": "cosine of means",
@@ -29,11 +29,13 @@ SHOWN: Mapping[str, str] = {
     "nc4": "NC4",
     "features_effective_rank": "effective rank",
     "domain_cosine": "cosine across domains",
+}
+PROTOTYPES: Mapping[str, str] = {
     "prototype_to_mean": "prototype to mean",
     "prototype_to_row": "prototype to row",
     "prototype_from_simplex": "prototypes from simplex",
 }
-COLUMNS = ("", "group", *SHOWN.values())
+SHOWN = {**COLLAPSE, **PROTOTYPES}
 
 
 def run_study(command: Measure) -> int:
@@ -105,10 +107,12 @@ def save(directory: Path, payload: Mapping[str, Any], entries: Sequence[Entry]) 
     """Write all averages as CSV, those shown as LaTeX, every number as JSON, and a figure for each place."""
     from figures import collapse_by_group, style
 
-    found = pages(entries)
+    found = pages(entries, SHOWN)
     lines = [[*place, *line] for place, rows in found.items() for line in rows]
     rows = [entry_row(entry) for entry in entries if entry.place.held_out == AVERAGE]
-    save_result(directory, NAME, payload, HEADER, rows, page=(("dataset", "setting", *COLUMNS), lines))
+    save_result(
+        directory, NAME, payload, HEADER, rows, page=(("dataset", "setting", "", "group", *SHOWN.values()), lines)
+    )
     averages = [row for row in payload["entries"] if row["held_out"] == AVERAGE]
     for number, place in enumerate(found):
         here = [row for row in averages if (row["dataset"], row["setting"]) == place]
@@ -118,10 +122,10 @@ def save(directory: Path, payload: Mapping[str, Any], entries: Sequence[Entry]) 
 
 def show(command: Measure, payload: Mapping[str, Any], entries: Sequence[Entry]) -> None:
     """Print the shown metrics, a row for every algorithm and group with one."""
-    for place, lines in pages(entries).items():
-        told = [column for column in range(len(COLUMNS)) if any(line[column] for line in lines)]
-        header, rows = [COLUMNS[column] for column in told], [[line[column] for column in told] for line in lines]
-        print_table(f"{', '.join(filter(None, place))}: {command.command_line()}", header, rows)
+    print(command.command_line())
+    for shown in (COLLAPSE, PROTOTYPES):
+        for place, lines in pages(entries, shown).items():
+            print_table(", ".join(filter(None, place)), ("", "group", *shown.values()), lines)
     counted = f"{payload['runs']} runs; samples: {', '.join(payload['split'])}"
     print(f"{counted}. Means over held-out domains, then over seeds, ± their standard error; every class counts alike.")
     if command.baseline:
@@ -131,17 +135,18 @@ def show(command: Measure, payload: Mapping[str, Any], entries: Sequence[Entry])
     print("In --out too: every metric, differences with intervals; in its JSON and --json every held-out domain.")
 
 
-def pages(entries: Sequence[Entry]) -> dict[tuple[str, str], list[list[str]]]:
-    """For every data set and setting the lines under ``COLUMNS``: averages of the shown metrics, groups together."""
+def pages(entries: Sequence[Entry], shown: Mapping[str, str]) -> dict[tuple[str, str], list[list[str]]]:
+    """For every data set and setting the averages of the metrics shown: algorithm, group, words; groups together."""
     found: dict[tuple[str, str], list[list[str]]] = {}
     averages = [entry for entry in entries if entry.place.held_out == AVERAGE]
     for place in dict.fromkeys((entry.place.dataset, entry.place.setting) for entry in averages):
         here = {(e.place.algorithm, *reversed(e.metric.split(" "))): e for e in averages if e.place[:2] == place}
-        rows = list(dict.fromkeys((algorithm, group) for algorithm, group, metric in here if metric in SHOWN))
+        rows = list(dict.fromkeys((algorithm, group) for algorithm, group, metric in here if metric in shown))
         if any(group in GROUPS for _, group in rows):
             rows = [row for row in rows if row[1] != "minority"]  # a shot group, or two of them
-        words = {row: [_words(here.get((*row, metric))) for metric in SHOWN] for row in sorted(rows, key=_order(rows))}
-        found[place] = [[*row, *line] for row, line in words.items() if any(line)]
+        words = {row: [_words(here.get((*row, metric))) for metric in shown] for row in sorted(rows, key=_order(rows))}
+        if lines := [[*row, *line] for row, line in words.items() if any(line)]:
+            found[place] = lines
     return found
 
 
