@@ -141,6 +141,8 @@ def parse_spec(given: Any, name: str = "sweep") -> Spec:
     resources = given.get("resources", {})
     if "chosen_from" in given and given.get("draws", 1) != 1:
         raise UsageError("Expected draws or chosen_from, which has one draw, got both.")
+    if "chosen_from" in given and "search" in given:
+        raise UsageError("Expected search or chosen_from, whose ranges are those of its search, got both.")
     _require_keys("resources", resources, ("cpus", "gpus"))
     variants = tuple(_variant(entry) for entry in _list("algorithms", given.get("algorithms")))
     names = [variant.name for variant in variants]

@@ -23,10 +23,22 @@ def search(given, tmp_path):
     return given, out
 
 
+def spaceless(given):
+    """The values of a search's spec without what makes it one."""
+    return {name: value for name, value in given.items() if name not in ("draws", "search")}
+
+
+def test_draws_and_ranges_are_the_searchs_own(search):
+    given, out = search
+    for name in ("draws", "search"):
+        with pytest.raises(UsageError, match=f"Expected {name} or chosen_from"):
+            parse_spec(spaceless(given) | {name: given[name], "chosen_from": str(out)})
+
+
 def test_every_seed_runs_the_draw_that_was_best_on_validation(search):
     given, out = search
     rows = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
-    jobs = plan(parse_spec(given | {"draws": 1, "chosen_from": str(out), "seeds": 4}))
+    jobs = plan(parse_spec(spaceless(given) | {"chosen_from": str(out), "seeds": 4}))
     assert len(jobs) == 2 * 2 * 4
     for job in jobs:
         rivals = [row for row in rows if (row["held_out"], row["variant"]) == (job.held_out, job.variant)]
@@ -39,14 +51,14 @@ def test_every_seed_runs_the_draw_that_was_best_on_validation(search):
 def test_an_unfinished_search_or_a_row_it_does_not_have_is_refused(search, tmp_path):
     given, out = search
     with pytest.raises(DataError, match="finished search"):
-        plan(parse_spec(given | {"draws": 1, "chosen_from": str(unfinished(given, tmp_path))}))
-    more = given | {"draws": 1, "chosen_from": str(out), "algorithms": ["erm", "focal"]}
+        plan(parse_spec(spaceless(given) | {"chosen_from": str(unfinished(given, tmp_path))}))
+    more = spaceless(given) | {"chosen_from": str(out), "algorithms": ["erm", "focal"]}
     with pytest.raises(DataError, match="focal in the search"):
         plan(parse_spec(more))
     with pytest.raises(UsageError, match="got both"):
         parse_spec(given | {"chosen_from": str(out)})
     with pytest.raises(DataError, match="nowhere"):
-        plan(parse_spec(given | {"draws": 1, "chosen_from": str(tmp_path / "nowhere")}))
+        plan(parse_spec(spaceless(given) | {"chosen_from": str(tmp_path / "nowhere")}))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +71,7 @@ def test_an_unfinished_search_or_a_row_it_does_not_have_is_refused(search, tmp_p
 )
 def test_what_the_choice_would_replace_without_a_word_is_refused(search, changed, said):
     given, out = search
-    given = given | {"draws": 1, "chosen_from": str(out)}
+    given = spaceless(given) | {"chosen_from": str(out)}
     changed = {name: given[name] | part if name == "train" else part for name, part in changed.items()}
     with pytest.raises(UsageError, match=said):
         plan(parse_spec(given | changed))
@@ -68,7 +80,7 @@ def test_what_the_choice_would_replace_without_a_word_is_refused(search, changed
 def test_what_no_search_decides_may_differ(search):
     given, out = search
     given["train"] |= {"checkpoint_every": 10, "log_every": 20}
-    jobs = plan(parse_spec(given | {"draws": 1, "chosen_from": str(out)}))
+    jobs = plan(parse_spec(spaceless(given) | {"chosen_from": str(out)}))
     assert {job.config.optim.checkpoint_every for job in jobs} == {10}
 
 
