@@ -9,6 +9,7 @@ from torch import Tensor
 
 from experiments.models import Classifier
 from experiments.task import Task
+from geometry.defined import mean_defined, ratio
 
 
 @torch.no_grad()
@@ -48,11 +49,7 @@ def accuracies(
     """
     total = np.bincount(labels, minlength=num_classes).astype(np.float64)
     right = np.bincount(labels[predicted == labels], minlength=num_classes)
-    per_class = np.divide(right, total, out=np.full(num_classes, np.nan), where=total > 0)
+    per_class = np.asarray(ratio(right, total))
 
-    def mean(values: NDArray[np.float64]) -> float:
-        present = values[np.isfinite(values)]
-        return float(present.mean()) if present.size else float("nan")
-
-    result = {"accuracy": float((predicted == labels).mean()), "balanced_accuracy": mean(per_class)}
-    return result | {name: mean(per_class[mask]) for name, mask in groups.items()}
+    result = {"accuracy": float((predicted == labels).mean()), "balanced_accuracy": float(mean_defined(per_class))}
+    return result | {name: float(mean_defined(per_class[mask])) for name, mask in groups.items()}

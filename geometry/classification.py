@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geometry.bound.margin import score_margin
 from geometry.bound.risk import class_errors
+from geometry.defined import mean_defined, ratio
 from geometry.errors import DataError, UsageError
 from geometry.intervals import Interval, percentile_interval, reflected_interval, stratified_resamples, undefined
 
@@ -180,7 +181,7 @@ def calibration(
     total, sums, hits = (
         np.bincount(place, weights=share * part, minlength=bins) for part in (np.ones_like(sure), sure, true)
     )
-    mean, rate = (np.divide(part, total, out=np.full(bins, np.nan), where=total > 0) for part in (sums, hits))
+    mean, rate = (np.asarray(ratio(part, total)) for part in (sums, hits))
     error = float(np.abs(hits - sums).sum() / total.sum()) if total.sum() > 0 else float("nan")
     return Calibration(error, edges, mean, rate, count.astype(np.int64))
 
@@ -243,7 +244,7 @@ def _evaluate(
     present = np.isfinite(accuracies)
 
     def mean(mask: NDArray[np.bool_]) -> float:
-        return float(accuracies[mask & present].mean()) if (mask & present).any() else float("nan")
+        return float(mean_defined(accuracies[mask]))
 
     nobody = np.zeros_like(present)
     return Evaluation(

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.alignment import cosines, gram_error
+from geometry.defined import ratio
 from geometry.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -59,7 +60,7 @@ def path_geometry(
     groups = {"all": np.ones(len(trained), dtype=bool), "minority": minority, "majority": ~minority}
     return PathGeometry(
         cosine=learned,
-        scatter_ratio=np.where(between > 0, inside / np.where(between > 0, between, 1.0), np.nan),
+        scatter_ratio=np.asarray(ratio(inside, between)),
         distance={name: np.array([gram_error(now, goal) for now in learned]) for name, goal in targets.items()},
         angle={name: np.array([mean_angle(now, mask) for now in learned]) for name, mask in groups.items()},
         moves=bool(np.abs(np.diff(means, axis=0)).max() > STILL * np.abs(means).max()),

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.artifact import Artifact
+from geometry.defined import mean_defined
 from geometry.errors import DataError
 from geometry.shots import group_masks
 
@@ -101,9 +102,9 @@ def prototype_report(artifact: Artifact, *, split: str | None = None) -> Prototy
     np.fill_diagonal(deviation, np.nan)
 
     def row(group: str, mask: NDArray[np.bool_], pairs: Array) -> PrototypeRow:
-        means = {key: _mean(values[mask]) for key, values in nearness.items()}
-        held = int((counts[mask] > 0).sum())
-        return PrototypeRow(group, **means, from_simplex=_mean(pairs), classes=held, n=int(counts[mask].sum()))
+        means = {key: float(mean_defined(values[mask])) for key, values in nearness.items()}
+        held, n = int((counts[mask] > 0).sum()), int(counts[mask].sum())
+        return PrototypeRow(group, **means, from_simplex=float(mean_defined(pairs.ravel())), classes=held, n=n)
 
     groups = {"all": np.ones(k, dtype=bool)} | dict(group_masks(artifact.shots) if artifact.shots is not None else {})
     one = np.eye(k, dtype=bool)
@@ -120,8 +121,3 @@ def _unit(vectors: NDArray[np.generic]) -> Array:
     found = np.asarray(vectors, dtype=np.float64)
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
     return np.asarray(np.divide(found, lengths, out=np.full_like(found, np.nan), where=lengths > 0), dtype=np.float64)
-
-
-def _mean(values: Array) -> float:
-    present = values[np.isfinite(values)]
-    return float(present.mean()) if present.size else float("nan")

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.artifact import Artifact
+from geometry.defined import mean_defined, ratio
 from geometry.errors import DataError, UsageError
 from geometry.labelled import UNLABELLED
 from geometry.shots import group_masks
@@ -31,6 +32,7 @@ class PseudoLabelRow:
         true_share: of all samples, those of the class.
         predicted_share: of all pseudo-labels, those that name it.
         kept_predicted_share: of all kept pseudo-labels, those that name it.
+        classes: with a sample.
         n: samples of the class.
         n_kept: of them with a kept pseudo-label.
         n_predicted: pseudo-labels that name the class.
@@ -45,6 +47,7 @@ class PseudoLabelRow:
     true_share: float
     predicted_share: float
     kept_predicted_share: float
+    classes: int
     n: int
     n_kept: int
     n_predicted: int
@@ -163,16 +166,16 @@ class _Cells:
 
     def shares(self) -> list[Array]:
         """``(K,)`` of samples, of pseudo-labels, and of kept ones; NaN where there is none."""
-        return [_ratio(c, np.full_like(c, c.sum())) for c in (self.n, self.predicted, self.kept_predicted)]
+        return [np.asarray(ratio(c, c.sum())) for c in (self.n, self.predicted, self.kept_predicted)]
 
     def rates(self) -> list[Array]:
         """Accuracy, share kept, accuracy of the kept, and precision of the kept."""
         pairs = ((self.right, self.n), (self.kept, self.n), (self.kept_right, self.kept))
-        return [_ratio(part, whole) for part, whole in (*pairs, (self.kept_right, self.kept_predicted))]
+        return [np.asarray(ratio(part, whole)) for part, whole in (*pairs, (self.kept_right, self.kept_predicted))]
 
     def row(self, name: str, mask: NDArray[np.bool_]) -> PseudoLabelRow:
         """Means over the classes of a mask that have a value, and sums."""
-        return self._row(name, [_mean(rate[mask]) for rate in self.rates()], mask)
+        return self._row(name, [float(mean_defined(rate[mask])) for rate in self.rates()], mask)
 
     def pooled(self) -> PseudoLabelRow:
         """Every sample counts alike, as if there were one class."""
@@ -191,6 +194,7 @@ class _Cells:
             true_share=true,
             predicted_share=predicted,
             kept_predicted_share=kept_predicted,
+            classes=int((self.n[mask] > 0).sum()),
             n=int(self.n[mask].sum()),
             n_kept=int(self.kept[mask].sum()),
             n_predicted=int(self.predicted[mask].sum()),
@@ -200,16 +204,6 @@ class _Cells:
 
 def _count(codes: NDArray[np.int64], classes: int) -> Array:
     return np.bincount(codes, minlength=classes).astype(np.float64)
-
-
-def _ratio(part: Array, whole: Array) -> Array:
-    """``part / whole``, NaN where there is nothing."""
-    return np.asarray(np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0), dtype=np.float64)
-
-
-def _mean(values: Array) -> float:
-    present = values[np.isfinite(values)]
-    return float(present.mean()) if present.size else float("nan")
 
 
 def _total_variation(one: Array, other: Array) -> float:

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.errors import DataError, UsageError
-from geometry.intervals import stratified_resamples
 
 Array = NDArray[np.float64]
 TESTS = ("sign-flip", "t", "wilcoxon")
@@ -103,50 +102,6 @@ def paired_test(
         return PairedTest(test, mean, nan, nan, p_value, least, n, dropped, f"Wilcoxon signed-rank, {method}")
     p_value, least, method = _sign_flip(differences, rng)
     return PairedTest(test, mean, low, high, p_value, least, n, dropped, method)
-
-
-def paired_bootstrap(
-    a: ArrayLike,
-    b: ArrayLike,
-    strata: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    balanced: bool = True,
-    resamples: int = 2000,
-    level: float = 0.95,
-) -> PairedTest:
-    """Test two classifiers on the same samples: the difference of their (balanced) accuracy under resampling.
-
-    Samples are redrawn with replacement inside each stratum, both classifiers' outcomes together, so what they have in
-    common cancels. ``p = 2 min(P(d* <= 0), P(d* >= 0))``, with one added to each count so that it is never 0. It speaks
-    about *these two trained models* on other images; what another seed would have given needs :func:`paired_test`.
-
-    Args:
-        a: ``(N,)`` zeros and ones, or other values a sample.
-        b: ``(N,)`` of the other classifier on the same samples.
-        strata: ``(N,)`` class of each sample.
-        rng: source of randomness.
-        balanced: mean of the class means, else the mean over samples.
-        resamples: redraws.
-        level: of the percentile interval.
-
-    Raises:
-        DataError: lengths that differ.
-        UsageError: too few resamples for the level.
-    """
-    first, second, classes = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64), np.asarray(strata)
-    if first.ndim != 1 or not first.shape == second.shape == classes.shape:
-        raise DataError(f"Expected N paired outcomes, got {first.shape}, {second.shape} and {classes.shape} strata.")
-    if resamples < 20:
-        raise UsageError(f"Expected 20 resamples or more, got {resamples}.")
-    if first.size < 2:
-        return PairedTest("bootstrap", *(float("nan"),) * 4, 1.0, first.size, 0, "undefined: fewer than two units")
-    _, place, counts = np.unique(classes, return_inverse=True, return_counts=True)
-    share = 1.0 / (counts[place] * counts.size) if balanced else np.full(first.size, 1.0 / first.size)
-    weighted = (first - second) * share  # strata keep their sizes, so the weights stay
-    draws = np.array([weighted[index].sum() for index in stratified_resamples(place, resamples, rng)])
-    method = f"paired bootstrap over {first.size} samples in {counts.size} strata"
-    return bootstrap_test(float(weighted.sum()), draws, units=first.size, method=method, level=level)
 
 
 def bootstrap_test(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geometry.defined import ratio
 from geometry.errors import DataError, UsageError
 
 Array = NDArray[np.float64]
@@ -71,5 +72,5 @@ def redrawn_accuracies(
         hits, seen = (np.where(seen > 0, part, part[-1]) for part in (hits, seen))
         top += np.where(seen > 0, hits / np.where(seen > 0, seen, 1.0), 0.0)
         bottom += seen > 0
-    share = np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan).reshape(-1, splits, columns)
+    share = np.asarray(ratio(top, bottom)).reshape(-1, splits, columns)
     return SplitAccuracies(share[-1], share[:-1], size)

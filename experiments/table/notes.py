@@ -1,6 +1,8 @@
 """What a reader must know to read the numbers of a table, sentence by sentence."""
 
 import math
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 from experiments.table.aggregate import Entry
@@ -42,8 +44,15 @@ def absent(records: Records) -> list[str]:
     failed, missing = (sum(s[name] for s in records.states.values()) for name in ("failed", "missing"))
     if not failed and not missing:
         return []
-    reasons = "; ".join(dict.fromkeys(records.errors.values()))
-    return [f"Failed runs: {failed}; missing runs: {missing}." + (f" Errors: {reasons}" if reasons else "")]
+    reasons = Counter(_kind(error) for error in records.errors.values())
+    words = "; ".join(f"{kind} ({number} runs)" if number > 1 else kind for kind, number in reasons.most_common())
+    told = f" Errors: {words.removesuffix('.')}. Each in full in its sweep's sweep.json." if reasons else ""
+    return [f"Failed runs: {failed}; missing runs: {missing}.{told}"]
+
+
+def _kind(error: str) -> str:
+    """What errors of one kind have in common: the words before the details, without numbers."""
+    return re.sub(r"\d+", "...", error.split(":")[0])
 
 
 def tests(entries: Sequence[Entry], test: str, units: str, level: float) -> list[str]:

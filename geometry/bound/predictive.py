@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geometry.bound.model_permutation import ModelPermutation, permute_models
 from geometry.bound.run_clusters import LEAST_RUNS, Clusters, codes, correlation, kendall, partial_correlation
 from geometry.bound.run_table import Needs, Runs, Term
+from geometry.defined import mean_defined
 from geometry.errors import DataError, UsageError
 from geometry.intervals import Interval, undefined
 from geometry.significance import holm
@@ -185,7 +186,7 @@ def _associate(term: Term, outcome: str, errors: Array, design: _Design) -> Asso
         within=within,
         bootstrap=bootstrap,
         pooled=pooled,
-        within_kendall=float(tau[np.isfinite(tau)].mean()) if np.isfinite(tau).any() else float("nan"),
+        within_kendall=float(mean_defined(tau)),
         pooled_kendall=kendall(x, y),
         domains={str(name): value for name, value in domains.items()},
         same_sign=sum(value * within.estimate > 0 for value in domains.values()),

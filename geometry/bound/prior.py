@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geometry.bound.risk import Array, resample_class_errors
 from geometry.bound.row import Row, row
+from geometry.defined import ratio
 from geometry.errors import DataError
 from geometry.intervals import Interval, percentile_interval, undefined
 
@@ -148,8 +149,7 @@ def estimate_prior_shift(
 def _restricted(histograms: Array, mask: NDArray[np.bool_]) -> Array:
     """Histograms ``(..., K)`` on the classes of the mask alone, sum 1; NaN where those hold nothing."""
     kept = histograms[..., mask]
-    total = kept.sum(axis=-1, keepdims=True)
-    return np.asarray(np.where(total > 0, kept / np.where(total > 0, total, 1.0), np.nan))
+    return np.asarray(ratio(kept, kept.sum(axis=-1, keepdims=True)))
 
 
 def _centred(estimate: float, draws: Array, n: int, level: float) -> Interval:

@@ -8,7 +8,6 @@ from geometry.checks.margin_scaling import margin_scaling
 from geometry.checks.prototype_stability import prototype_stability
 from geometry.checks.run import CHECKS, run_checks
 from geometry.checks.simplex_alignment import simplex_alignment
-from geometry.checks.slope_comparison import compare_slopes
 from geometry.checks.verdict import Claim, Verdict
 from geometry.rank_correlation import spearman
 
@@ -17,7 +16,6 @@ __all__ = [
     "Claim",
     "Verdict",
     "collapse_path",
-    "compare_slopes",
     "confidence_boundary",
     "gradient_share",
     "hard_negatives",

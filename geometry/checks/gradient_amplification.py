@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geometry.checks.batch_jackknife import jackknife_interval, leave_one_out
 from geometry.checks.gradient_records import Anchors, Array, Masks
+from geometry.defined import Value, mean_defined, ratio
 from geometry.intervals import Interval, percentile_interval, undefined
 from geometry.rank_correlation import spearman
 
@@ -111,7 +111,7 @@ def amplification(sums: Array, draws: Array, masks: Masks, level: float, kind: s
     few, many = sums[:, masks["few"]].sum(axis=1), sums[:, masks["many"]].sum(axis=1)
     what, over = (np.asarray(part, dtype=np.float64) for part in RATIOS[kind])
 
-    def of(times: Array) -> Any:
+    def of(times: Array) -> Value:
         totals = [times @ part for part in (few, many)]
         return ratio(*(ratio(total @ what, total @ over) for total in totals))
 
@@ -227,8 +227,8 @@ def group_share(anchors: Anchors, sums: Array, draws: Array, mask: NDArray[np.bo
     alone, zero = anchors.alike == 1, anchors.norm == 0
     more = {name: values[mine] for name, values in anchors.more.items()}
 
-    def interval(estimate: Any, redrawn: Array) -> Interval:
-        return percentile_interval(float(estimate), redrawn, n=int(total[1]), level=level)
+    def interval(estimate: Value, redrawn: Value) -> Interval:
+        return percentile_interval(float(estimate), np.asarray(redrawn), n=int(total[1]), level=level)
 
     return GroupShare(
         anchors=int(total[1]),
@@ -239,10 +239,10 @@ def group_share(anchors: Anchors, sums: Array, draws: Array, mask: NDArray[np.bo
         zero_fraction=interval(ratio(total[2], total[1]), ratio(drawn[:, 2], drawn[:, 1])),
         zero_alone=float(ratio(np.sum(alone & zero & mine), np.sum(zero & mine))),
         alone=float(ratio(np.sum(alone & mine), np.sum(mine))),
-        alike=_mean(anchors.alike[mine].astype(np.float64)),
+        alike=float(mean_defined(anchors.alike[mine])),
         count_ratio=_mean_ratio(more, "positive_count", "negative_count"),
         factor=_mean_ratio(more, "positives", "negatives"),
-        repulsion=_mean(more.get("repulsion")),
+        repulsion=float(mean_defined(more.get("repulsion", np.zeros(0)))),
     )
 
 
@@ -252,24 +252,12 @@ def class_share(total: Array) -> ClassShare:
         anchors=total[:, 1].astype(np.int64),
         anchor_share=total[:, 1] / total[:, 1].sum(),
         norm_share=np.where(total[:, 1] > 0, ratio(total[:, 0], total[:, 0].sum()), np.nan),
-        mean_norm=ratio(total[:, 0], total[:, 1]),
-        zero_fraction=ratio(total[:, 2], total[:, 1]),
+        mean_norm=np.asarray(ratio(total[:, 0], total[:, 1])),
+        zero_fraction=np.asarray(ratio(total[:, 2], total[:, 1])),
     )
-
-
-def ratio(numerator: Any, denominator: Any) -> Any:
-    """Elementwise quotient, NaN over zero."""
-    over = np.asarray(denominator, dtype=np.float64)
-    return np.where(over > 0, np.asarray(numerator) / np.where(over > 0, over, 1.0), np.nan)
-
-
-def _mean(values: Array | None) -> float:
-    """Mean of the defined values; NaN without any."""
-    defined = np.zeros(0) if values is None else values[np.isfinite(values)]
-    return float(defined.mean()) if defined.size else float("nan")
 
 
 def _mean_ratio(more: Mapping[str, Array], numerator: str, denominator: str) -> float:
     if numerator not in more or denominator not in more:
         return float("nan")
-    return _mean(np.asarray(ratio(more[numerator], more[denominator])))
+    return float(mean_defined(ratio(more[numerator], more[denominator])))

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from geometry.artifact import Artifact
-from geometry.checks.gradient_amplification import ratio, redraw_batches
+from geometry.checks.gradient_amplification import redraw_batches
 from geometry.checks.gradient_records import Array, Masks
+from geometry.defined import ratio
 from geometry.errors import DataError
 from geometry.intervals import Interval, percentile_interval
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from geometry.artifact import Artifact
 from geometry.checks.batch_jackknife import jackknife_interval, leave_one_out
-from geometry.checks.gradient_amplification import ratio
 from geometry.checks.hard_negative_records import KINDS, PREFIX, Samples, read_samples
 from geometry.checks.nearer import Nearer
 from geometry.checks.verdict import Claim, Verdict, decide, undecided, verdict
+from geometry.defined import ratio
 from geometry.errors import DataError
 from geometry.intervals import Interval, undefined
 from geometry.shots import group_masks

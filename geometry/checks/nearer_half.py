@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geometry.defined import ratio
 from geometry.errors import DataError
 from geometry.intervals import Interval, percentile_interval, stratified_resamples, undefined
 
@@ -58,7 +59,7 @@ def nearer_probability(confidence: ArrayLike, distance: ArrayLike, weights: Arra
     nearer, level = _cumulated(far, low)
     wins = (high * (nearer + level / 2)).sum(axis=1)
     pairs = low.sum(axis=1) * high.sum(axis=1)
-    result = np.where(pairs > 0, wins / np.where(pairs > 0, pairs, 1.0), np.nan)
+    result = np.asarray(ratio(wins, pairs))
     return np.asarray(result[0] if mass.ndim == 1 else result)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geometry.artifact import Artifact
 from geometry.checks.gradient_share import minority_groups
 from geometry.checks.verdict import Claim, Verdict, decide, undecided, verdict
+from geometry.defined import ratio
 from geometry.intervals import Interval, percentile_interval, undefined
 from geometry.trajectory import Trajectory, read_trajectory
 
@@ -188,8 +189,7 @@ def observed_over_implied(path: Trajectory, variance: Array, factors: Mapping[st
 
 def _quotient(observed: Array, implied: Array) -> float:
     known = np.isfinite(observed) & np.isfinite(implied)
-    total = float(implied[known].sum())
-    return float(observed[known].sum()) / total if total > 0 else float("nan")
+    return float(ratio(observed[known].sum(), implied[known].sum()))
 
 
 def _all_undecided(reason: str, level: float) -> tuple[Verdict, ...]:
@@ -271,8 +271,8 @@ def _reliability(
     for subject in SUBJECTS:
         signal = np.maximum(distance, 0.0)  # less than its error: domains that cannot be told apart
         total = signal + noise[subject]
-        ratio = np.where(total > 0, signal / np.where(total > 0, total, 1.0), np.nan)
-        made = percentile_interval(float(ratio[0]), ratio[1:], n=pairs.size, level=level)
+        share = np.asarray(ratio(signal, total))
+        made = percentile_interval(float(share[0]), share[1:], n=pairs.size, level=level)
         found[subject] = replace(made, method=made.method.replace("percentile bootstrap", "drawn means and variances"))
     return found
 

@@ -16,8 +16,8 @@ from geometry.checks.verdict import Claim, Outcome, Verdict, undecided, verdict
 from geometry.collapse.class_statistics import ClassStatistics
 from geometry.collapse.duality import nc3
 from geometry.collapse.moments import class_statistics
-from geometry.collapse.pairs import mean_defined
 from geometry.collapse.variability import nc1
+from geometry.defined import mean_defined
 from geometry.intervals import Interval, undefined
 from geometry.shots import GROUPS
 

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from geometry.alignment import cosines
-from geometry.collapse.class_statistics import Array, Index, Value
-from geometry.collapse.pairs import deviation_defined, mean_defined, pair_indices
+from geometry.collapse.class_statistics import Array, Index
+from geometry.collapse.pairs import pair_indices
+from geometry.defined import Value, deviation_defined, mean_defined, ratio
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ def nc2(gram: Array, classes: ArrayLike | None = None) -> NC2:
     left, right = pair_indices(chosen)
     cosine = cosines(gram)[..., left, right]
     return NC2(
-        norm_cov=np.divide(lengths.std(axis=-1), mean, out=np.full(mean.shape, np.nan), where=mean > 0)[()],
+        norm_cov=ratio(lengths.std(axis=-1), mean),
         cosine_std=deviation_defined(cosine),
         max_equiangularity=mean_defined(np.abs(cosine + 1 / (present.size - 1))),
         vectors=int(chosen.size),

@@ -10,11 +10,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geometry.defined import Value
+
 Array: TypeAlias = NDArray[np.float64]
 Index: TypeAlias = NDArray[np.intp]
-Value: TypeAlias = np.float64 | NDArray[np.float64]
-"""A number, or one number per resample, shape ``(...)``."""
-
 Weighting: TypeAlias = Literal["balanced", "pooled"]
 WEIGHTINGS: tuple[Weighting, ...] = ("balanced", "pooled")
 

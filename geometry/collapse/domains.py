@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.alignment import cosines
-from geometry.collapse.class_statistics import Array, Value, Weighting, class_weights
+from geometry.collapse.class_statistics import Array, Weighting, class_weights
 from geometry.collapse.moments import ClassMoments, LabelledFeatures
-from geometry.collapse.pairs import mean_defined
+from geometry.defined import Value, mean_defined, ratio
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +101,10 @@ def domain_geometry(
     usable = chosen & shared & (counts >= 2).any(axis=1)
     upper, lower = np.triu_indices(num_domains, k=1)
     per_class = np.asarray(mean_defined(cosine[..., upper, lower]))
+    weights = class_weights(sizes[usable], weighting)
     return DomainGeometry(
         cosine=_weighted_mean(per_class[..., chosen & shared], class_weights(sizes[chosen & shared], weighting)),
-        spread_ratio=_ratio(between[..., usable], within[..., usable], class_weights(sizes[usable], weighting)),
+        spread_ratio=ratio(between[..., usable] @ weights, within[..., usable] @ weights),
         cosines=cosine,
         between=between,
         within=within,
@@ -122,10 +123,4 @@ def _weighted_mean(values: Array, weights: Array) -> Value:
     defined = ~np.isnan(values)
     total = (defined * weights).sum(axis=-1)
     summed = (np.where(defined, values, 0.0) * weights).sum(axis=-1)
-    return np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan)[()]
-
-
-def _ratio(between: Array, within: Array, weights: Array) -> Value:
-    top, bottom = between @ weights, within @ weights
-    ratio: Value = np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)[()]
-    return ratio
+    return ratio(summed, total)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.collapse.class_statistics import ClassStatistics, Value
-from geometry.collapse.pairs import mean_defined
+from geometry.collapse.class_statistics import ClassStatistics
+from geometry.defined import Value, mean_defined, ratio
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +49,9 @@ def nc3(stats: ClassStatistics, head_weight: NDArray[np.floating], classes: Arra
     row_squares = (rows**2).sum(axis=-1)
     mean_squares = stats.gram[..., chosen, chosen]
     lengths = np.sqrt(row_squares * mean_squares)
-    cosine = np.divide(product, lengths, out=np.full(product.shape, np.nan), where=lengths > 0)
+    cosine = ratio(product, lengths)
     norms = np.sqrt(row_squares.sum() * mean_squares.sum(axis=-1))
-    overlap = np.divide(product.sum(axis=-1), norms, out=np.full(norms.shape, np.nan), where=norms > 0)
+    overlap = ratio(product.sum(axis=-1), norms)
     return NC3(
         frobenius=np.sqrt(np.maximum(2 - 2 * overlap, 0.0))[()],
         one_minus_cosine=np.maximum(1 - mean_defined(cosine), 0.0),

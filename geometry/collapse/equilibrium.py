@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.collapse.angles import nc2
-from geometry.collapse.class_statistics import ClassStatistics, Value, Weighting
+from geometry.collapse.class_statistics import ClassStatistics, Weighting
 from geometry.collapse.duality import nc3
 from geometry.collapse.variability import nc1
+from geometry.defined import Value
 
 SAME_AS = {
     "equilibrium_fc": "nc1",

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from geometry.alignment import cosines
-from geometry.collapse.class_statistics import Array, Value
-from geometry.collapse.pairs import mean_defined, pair_indices
+from geometry.collapse.class_statistics import Array
+from geometry.collapse.pairs import pair_indices
 from geometry.collapse.variability import maximum_defined
+from geometry.defined import Value, mean_defined
 
 MERGED_COSINE = 0.99
 """A pair of classes whose cosine exceeds this counts as merged."""

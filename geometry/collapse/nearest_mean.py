@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.collapse.class_statistics import Array, Index
+from geometry.defined import ratio
 from geometry.errors import DataError
 
 
@@ -76,5 +77,5 @@ def nc4(labels: ArrayLike, nearest: ArrayLike, decision: ArrayLike, num_classes:
     agrees = np.asarray(nearest) == np.asarray(decision)
     counts = np.bincount(truth, minlength=num_classes or 0)
     hits = np.bincount(truth, weights=agrees, minlength=counts.size)
-    per_class = np.divide(hits, counts, out=np.full(counts.size, np.nan), where=counts > 0)
+    per_class = np.asarray(ratio(hits, counts))
     return NC4(float(per_class[counts > 0].mean()), float(agrees.mean()), per_class, agrees)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.collapse.class_statistics import Array, Value
-from geometry.collapse.pairs import mean_defined
+from geometry.collapse.class_statistics import Array
+from geometry.defined import Value, mean_defined, ratio
 
 
 def effective_rank(singular_values: ArrayLike) -> Value:
@@ -44,8 +44,7 @@ def stable_rank(singular_values: ArrayLike) -> Value:
     """
     squares = np.asarray(singular_values, dtype=np.float64) ** 2
     top = squares.max(axis=-1, initial=0.0)
-    rank: Value = np.divide(squares.sum(axis=-1), top, out=np.full(np.shape(top), np.nan), where=top > 0)[()]
-    return rank
+    return ratio(squares.sum(axis=-1), top)
 
 
 def singular_values_from_gram(gram: Array) -> Array:

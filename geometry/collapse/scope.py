@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from geometry.alignment import cosines
 from geometry.collapse.angles import etf_error, gnc2, nc2
 from geometry.collapse.catalogue import HEAD_METRICS, MEANS_METRICS, METRICS, NC4_METRIC, RANK_METRICS, Metric
-from geometry.collapse.class_statistics import WEIGHTINGS, Array, ClassStatistics, Index, Value, Weighting
+from geometry.collapse.class_statistics import WEIGHTINGS, Array, ClassStatistics, Index, Weighting
 from geometry.collapse.duality import nc3
 from geometry.collapse.equilibrium import SAME_AS
 from geometry.collapse.minority import pair_cosines
@@ -19,6 +19,7 @@ from geometry.collapse.ranks import centred_singular_values, effective_rank, gra
 from geometry.collapse.report import ALL, GroupMeasures, ScopeMeasures, WeightedMeasures
 from geometry.collapse.resampling import multiplicities
 from geometry.collapse.variability import cdnv, nc1
+from geometry.defined import Value
 from geometry.intervals import Interval, reflected_interval, undefined
 
 Key: TypeAlias = tuple[Weighting, str, str]

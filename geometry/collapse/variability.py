@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from geometry.collapse.class_statistics import Array, ClassStatistics, Value, Weighting, class_weights
-from geometry.collapse.pairs import mean_defined, pair_indices
+from geometry.collapse.class_statistics import Array, ClassStatistics, Weighting, class_weights
+from geometry.collapse.pairs import pair_indices
+from geometry.defined import Value, mean_defined
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,6 +50,7 @@ def naive(p, labels, of, threshold):
         share(counts["n"], len(labels)),
         share(counts["named"], len(labels)),
         share(counts["kept_named"], counts["all_kept"]),
+        counts["n"] > 0,
         counts["n"],
         counts["kept"],
         counts["named"],

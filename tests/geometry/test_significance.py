@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from geometry.errors import DataError, UsageError
-from geometry.significance import MOST_EXACT, TESTS, holm, paired_bootstrap, paired_test
+from geometry.significance import MOST_EXACT, TESTS, bootstrap_test, holm, paired_test
 
 
 def enumerated(differences):
@@ -142,29 +142,16 @@ def test_a_domain_effect_needs_domains_as_units():
     assert np.mean(by_domain) < 0.11  # mean 0.05, standard deviation 0.02
 
 
-@pytest.mark.parametrize("balanced", [True, False])
-def test_bootstrap_over_samples(balanced):
-    rng = np.random.default_rng(6)
-    labels = np.repeat([0, 1, 2], [200, 50, 5])
-    a = rng.random(255) < 0.8
-    b = np.where(rng.random(255) < 0.9, a, ~a)
-    found = paired_bootstrap(a, b, labels, rng=rng, balanced=balanced, resamples=500)
-    means = [np.mean(a[labels == k]) - np.mean(b[labels == k]) for k in range(3)]
-    assert found.difference == pytest.approx(np.mean(means) if balanced else np.mean(a) - np.mean(b))
-    assert found.low <= found.difference <= found.high
-    worse = paired_bootstrap(a, np.zeros(255), labels, rng=rng, balanced=balanced, resamples=500)
-    assert worse.p_value == worse.least_p_value == 2 / 501
-    assert paired_bootstrap(a, a, labels, rng=rng, balanced=balanced, resamples=100).p_value == 1.0
-
-
-def test_bootstrap_error_rate_under_the_null():
-    rng = np.random.default_rng(7)
-    labels = np.repeat([0, 1, 2], 60)
-    rejected = 0
-    for _ in range(200):
-        a, b = rng.random((2, 180)) < 0.7
-        rejected += paired_bootstrap(a, b, labels, rng=rng, resamples=200).p_value <= 0.05
-    assert rejected <= 21  # mean 10, standard deviation 3.1
+def test_a_bootstrap_is_two_sided_and_never_certain():
+    above = np.linspace(0.01, 1.0, 499)
+    for sign in (1, -1):
+        found = bootstrap_test(sign * 0.5, sign * above, units=255, method="test")
+        assert found.p_value == found.least_p_value == 2 / 500
+        assert found.low <= found.difference <= found.high
+    assert bootstrap_test(0.0, np.zeros(99), units=255, method="test").p_value == 1.0
+    undefined = bootstrap_test(float("nan"), above, units=0, method="test")
+    assert np.isnan(undefined.p_value)
+    assert np.isnan(undefined.difference)
 
 
 @settings(max_examples=50, deadline=None)
@@ -191,7 +178,3 @@ def test_bad_input_is_named():
         paired_test([1, 2], [1, 2], test="z")
     with pytest.raises(DataError, match="pairs"):
         paired_test([1, 2], [1, 2, 3])
-    with pytest.raises(DataError, match="paired outcomes"):
-        paired_bootstrap([1, 0], [1, 0], [0], rng=np.random.default_rng(0))
-    with pytest.raises(UsageError, match="20 resamples"):
-        paired_bootstrap([1, 0], [1, 0], [0, 0], rng=np.random.default_rng(0), resamples=3)

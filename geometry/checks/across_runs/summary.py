@@ -17,6 +17,7 @@ from geometry.classification import Evaluation, evaluate
 from geometry.collapse.equilibrium import equilibrium
 from geometry.collapse.moments import class_statistics
 from geometry.collapse.variability import nc1
+from geometry.defined import mean_defined
 from geometry.errors import DataError
 from geometry.frames import simplex_etf
 from geometry.optimum.solve import solve
@@ -133,14 +134,14 @@ def outcomes(artifact: Artifact) -> dict[str, float]:
             "target_medium": rated.medium,
             "target_few": rated.few,
             "target_ece": rated.ece,
-            "target_few_margin": _mean(class_margins(target)[few]),
+            "target_few_margin": float(mean_defined(class_margins(target)[few])),
         }
     if unseen is not None:
         rated, margins = _rated(unseen, groups), class_margins(unseen)
         found |= {
             "source_balanced_accuracy": rated.balanced_accuracy,
             "source_few": rated.few,
-            "few_margin": _mean(margins[few]),
+            "few_margin": float(mean_defined(margins[few])),
             "margin_slope": _slope(artifact.class_counts, margins),
         }
         found |= _discrepancies(unseen, target)
@@ -171,11 +172,6 @@ def _rated(part: Artifact, groups: Mapping[str, NDArray[np.bool_]]) -> Evaluatio
     return evaluate(part.logits, part.labels, groups)
 
 
-def _mean(values: Array) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else float("nan")
-
-
 def _slope(counts: NDArray[np.int64], margins: Array) -> float:
     known = np.isfinite(margins) & (counts > 0)
     x = np.log10(counts[known].astype(np.float64))
@@ -190,13 +186,13 @@ def _discrepancies(unseen: Artifact, target: Artifact | None) -> dict[str, float
     gaps = total_variation(means[:, None], means[None])  # (M, M, K)
     known = np.isfinite(gaps) & ~np.eye(len(gaps), dtype=bool)[:, :, None]
     widest = np.where(known, gaps, -np.inf).max(axis=(0, 1))
-    found = {"discrepancy_sources": _mean(np.where(np.isfinite(widest), widest, np.nan))}
+    found = {"discrepancy_sources": float(mean_defined(np.where(np.isfinite(widest), widest, np.nan)))}
     if target is None:
         return found
     sides = np.repeat([0, 1], [len(unseen.labels), len(target.labels)])
     both = np.concatenate([unseen.probabilities(), target.probabilities()])
     pooled = prototypes(both, np.concatenate([unseen.labels, target.labels]), sides, 2)
-    return found | {"discrepancy_target": _mean(total_variation(pooled[0], pooled[1]))}
+    return found | {"discrepancy_target": float(mean_defined(total_variation(pooled[0], pooled[1])))}
 
 
 def _collapse(trained: Artifact, few: NDArray[np.bool_]) -> dict[str, float]:
@@ -220,5 +216,5 @@ def _collapse(trained: Artifact, few: NDArray[np.bool_]) -> dict[str, float]:
         if of == "predictions":
             pairs = np.flatnonzero(few[held])
             first, second = np.triu_indices(len(pairs), 1)
-            found["few_cosine"] = _mean(gram[pairs[first], pairs[second]])
+            found["few_cosine"] = float(mean_defined(gram[pairs[first], pairs[second]]))
     return found

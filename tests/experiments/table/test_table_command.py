@@ -5,17 +5,28 @@ import json
 
 import pytest
 
+from experiments.table import notes
 from experiments.table.aggregate import AVERAGE, aggregate
-from experiments.table.records import read_records
+from experiments.table.records import Records, read_records
 from experiments.table.selection import select
 from tests.experiments.table.made_up import ROWS, by_place
+
+
+def test_errors_are_told_by_kind():
+    diverged = {
+        f"run {step}": f"Training diverged at step {step}: loss not finite on the batch a, b." for step in (3, 140)
+    }
+    states = {"sweep": {"failed": 3, "missing": 0}}
+    told = notes.absent(Records((), states, diverged | {"run": "It broke."}, ()))
+    kinds = "Training diverged at step ... (2 runs); It broke. Each in full in its sweep's sweep.json."
+    assert told == [f"Failed runs: 3; missing runs: 0. Errors: {kinds}"]
 
 
 def test_command_prints_and_saves(tailgeom, sweep, tmp_path):
     out = tmp_path / "out"
     code, text, err = tailgeom("table", sweep, "--baseline", "erm", "--ranks", "--out", out)
     assert code == 0, err
-    assert "Failed runs: 1; missing runs: 1. Errors: It broke." in text
+    assert "Failed runs: 1; missing runs: 1. Errors: It broke. Each in full in its sweep's sweep.json." in text
     assert "22 of 24 (1 failed, 1 missing)" in text
     assert "seeds 0, 1, 2, 3" in text
     assert "abc123" in text

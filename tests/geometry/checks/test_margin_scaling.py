@@ -1,18 +1,14 @@
 """How margins scale with class counts: planted slopes are found, and absent ones seldom."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from geometry.artifact import Artifact
-from geometry.atomic import plain
 from geometry.checks.count_slope import count_slope
 from geometry.checks.margin_scaling import margin_scaling
 from geometry.checks.sample_parts import sample_parts
-from geometry.checks.slope_comparison import compare_slopes
-from geometry.errors import DataError
 from tests.geometry.checks.planted import (
     COUNTS,
     LOG_COUNTS,
@@ -137,26 +133,6 @@ def test_cells_regress_on_their_own_counts():
     cells = check(replace(artifact, logits=scores))["logit margin"].details["cells"]
     assert cells.class_effects.estimate == pytest.approx(0.4, abs=0.03)
     assert cells.value.shape == cells.counts.shape == (2, 7)
-
-
-def test_a_remedy_is_compared_class_by_class():
-    difficulty = np.random.default_rng(9).normal(size=K)
-    before = margins(3.0 + 0.4 * LOG_COUNTS + difficulty, np.random.default_rng(1), shift=0.0)
-    after = margins(3.0 + 0.1 * LOG_COUNTS + difficulty, np.random.default_rng(2), shift=0.0)
-    first, second = (check(artifact)["logit margin"].details for artifact in (before, after))
-    change = compare_slopes(first, second)
-    assert change.low < -0.3 < change.high < 0
-    assert change.high - change.low < 0.5 * (
-        first["parts"]["unseen"]["mean"].slope.high - first["parts"]["unseen"]["mean"].slope.low
-    )
-    again = compare_slopes(*(json.loads(json.dumps(plain(d))) for d in (first, second)), statistic="mean")
-    assert again == change
-    with pytest.raises(DataError, match="same classes and training counts"):
-        compare_slopes(first, second | {"counts": np.arange(K)})
-    with pytest.raises(DataError, match="one scale"):
-        compare_slopes(first, check(after)["probability margin"].details)
-    with pytest.raises(DataError, match="in both runs"):
-        compare_slopes(first, second, part="train")
 
 
 def test_what_is_missing_is_said():
