@@ -24,7 +24,7 @@ class Divergence:
     Attributes:
         where: the pair, ``a | b``.
         weighting: ``raw`` (samples of a domain weigh the same) or ``class-balanced`` (classes weigh the same).
-        distance: ``max(0, 2 (1 - 2 err))`` in [0, 2]; half of it estimates ``1/2 d_H`` from below.
+        distance: ``max(0, 2 (1 - 2 err))`` in [0, 2]; half of it stands for ``1/2 d_H``, from below but for the cut.
         error: weighted cross-fitted error of the domain classifier before clipping, in [0, 1]; 0.5 is chance.
         first: samples of the first domain that were used.
         second: samples of the second.
@@ -71,7 +71,8 @@ def proxy_a_distance(
     The two domains weigh the same. ``raw``: so do the samples of a domain; under label shift the classifier can then
     tell domains apart by reading the class. ``class-balanced``: a sample weighs ``1 / n_{d,k}`` over the classes of
     which both domains hold at least two, so the label histogram carries no information. Every prediction comes from a
-    classifier that did not see the sample, so a weak classifier underestimates the distance and never inflates it.
+    classifier that did not see the sample, so a weak classifier underestimates the distance before it is cut off at 0;
+    after that, equal domains of few samples are apart by luck half of the time (the interval then starts at 0).
     The interval redraws the cross-fitted predictions inside each weight cell; it does not refit.
 
     Args:

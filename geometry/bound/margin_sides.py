@@ -38,12 +38,13 @@ def margin_sides(
 ) -> tuple[Sides, ...]:
     """Theorem D with ``delta_k`` fixed at one logit, and with the class's median margin (a diagnostic).
 
-    ``B`` is the largest norm of the training features with the bias coordinate, ``W`` the largest norm of a row of the
-    head with its bias, ``eta`` 0.05, the last term half the proxy A-distances inside the classes (an estimate from
-    below). B and W are read off the data and the features were trained, which the theorem does not allow: the number is
-    a diagnostic in any case, with a quantile of the margins for ``delta_k`` the more so. It says how far from 1 it is:
-    ``samples needed`` is the median over classes of ``(4 K B W / delta_k)^2``, the ``n_k`` at which the capacity alone
-    comes down to 1. K there counts all rivals of the head, also those of classes left out of the mean.
+    ``B`` is the largest norm of the training features with the bias coordinate, ``W`` the largest norm of a row of
+    the head with its bias, ``eta`` 0.05, the last term half the mean proxy A-distance inside the classes (an estimate
+    from below, cut off at 0 after the mean is taken). B and W are read off the data and the features were trained,
+    which the theorem does not allow: the number is a diagnostic in any case, with a quantile of the margins for
+    ``delta_k`` the more so. It says how far from 1 it is: ``samples needed`` is the median over classes of ``(4 K B W
+    / delta_k)^2``, the ``n_k`` at which the capacity alone comes down to 1. K there counts all rivals of the head,
+    also those of classes left out of the mean.
 
     A class is left out (and counted) where the training samples or the target lack it, where a side has too few samples
     for its divergence, and with the median where that is not positive. With delta fixed a class whose margins are all
@@ -114,7 +115,7 @@ class _Sample:
     @cached_property
     def held(self) -> NDArray[np.bool_]:
         """``(K,)`` classes that all sides hold enough of."""
-        return (self.counts > 0) & (self.goal_counts > 0) & np.isfinite(self.divergence.distances)
+        return (self.counts > 0) & (self.goal_counts > 0) & np.isfinite(self.divergence.signed)
 
     @cached_property
     def medians(self) -> Array:
@@ -152,7 +153,7 @@ def _evaluated(
             feature_norm=norm,
             weight_norm=sample.weight_norm,
             eta=ETA,
-            divergence=divergence.distances[part] / 2.0,
+            divergence=max(0.0, float(divergence.signed[part].mean())) / 2.0,
             rivals=classes,
         )
         for norm in (largest, usual)
@@ -180,7 +181,7 @@ def _evaluated(
         "delta": delta[part],
         "capacity": form.capacity,
         "confidence": form.confidence,
-        "divergence": form.divergence,
+        "divergence": divergence.signed[part] / 2.0,
         "samples needed": needed,
         "training samples": counts.astype(np.float64),
     }
@@ -244,13 +245,13 @@ def head_norms(features: Array, head_weight: Array, head_bias: Array | None) -> 
 
 
 def _mean_of_classes(divergence: ClassDivergence, part: NDArray[np.bool_], level: float) -> Interval:
-    """Half the mean of the class distances; classes hold other samples, so their deviations add in squares."""
-    middle, count = divergence.distances[part], int(part.sum())
+    """Half the mean distance of the classes, which hold other samples, so that their deviations add in squares."""
+    middle, count = divergence.signed[part], int(part.sum())
     below, above = (
         float(np.sqrt(np.sum(np.maximum(gaps, 0.0) ** 2))) / (2 * count)
         for gaps in (middle - divergence.low[part], divergence.high[part] - middle)
     )
-    value = float(middle.mean()) / 2.0
+    value = max(0.0, float(middle.mean())) / 2.0
     n = int(divergence.counts[:, part].sum())
     return Interval(value, max(0.0, value - below), min(1.0, value + above), level, n, "class intervals, in squares")
 

@@ -31,7 +31,8 @@ class Equilibrium:
     """FC, MS and SD of some classes; all three vanish at the equilibrium, a self-dual simplex of collapsed classes.
 
     Attributes:
-        fc: feature collapse ``tr(Sigma_W pinv(Sigma_B)) / K``, in [0, inf).
+        fc: feature collapse ``tr(Sigma_W pinv(Sigma_B)) / K``, in [0, inf), blind to scatter across the span of the
+            centred means.
         ms: mean spacing, population std over pairs of ``cos(mu_c - mu_G, mu_k - mu_G)``, in [0, 1]. Zero over all
             classes means the simplex's angles; over a group, equal angles of any size.
         ms_deviation: the same spacing against the simplex, mean over pairs of ``|cos + 1/(K-1)|``, in [0, 2].

@@ -15,7 +15,8 @@ class NC1:
     """Within-class variability collapse, with what its pseudo-inverse left out.
 
     Attributes:
-        value: ``tr(Sigma_W pinv(Sigma_B)) / K``, >= 0; 0 at collapse.
+        value: ``tr(Sigma_W pinv(Sigma_B)) / K``, >= 0; 0 at collapse, and where all scatter is across the span of the
+            centred means, which it does not see.
         trace_ratio: ``tr(Sigma_W) / tr(Sigma_B)``, >= 0; needs no inverse and no rank.
         rank: eigenvalues of Sigma_B kept.
         rank_expected: ``min(K - 1, D)``. A smaller rank is a finding: that many directions between class means have

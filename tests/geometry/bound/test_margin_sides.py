@@ -12,7 +12,7 @@ NAMES = ("a", "b", "c")
 def divergence(values):
     distances = np.asarray(values, dtype=np.float64)
     counts = np.full((2, distances.size), 50)
-    low, high = np.maximum(distances - 0.1, 0), np.minimum(distances + 0.2, 2)
+    low, high = distances - 0.1, np.minimum(distances + 0.2, 2)
     return ClassDivergence("target | sources", undefined(0, ""), distances, low, high, counts, (), (), "")
 
 
