@@ -7,12 +7,17 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+APART = 1_000_003  # far from the seeds of runs, and below the 32 bits that torch's generator keeps
+
 
 @contextmanager
 def same_start(seed: int = 0) -> Iterator[None]:
-    """Parameters made inside are those of the seed, and the global generator stays where it is."""
+    """Parameters made inside are those of the seed, and the global generator stays where it is.
+
+    They share no random numbers with the model of a run of that seed, whose head would otherwise be drawn again.
+    """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(APART + seed)
         yield
 
 

@@ -7,9 +7,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from experiments.algorithms.base import TrainingSet
+from experiments.algorithms.base import Prior, TrainingSet
+from experiments.algorithms.batch_norms import unrecorded
+from experiments.algorithms.classification import Classification, check_prior
 from experiments.algorithms.contrast import Contrast
-from experiments.algorithms.contrastive import Classification, Contrastive
+from experiments.algorithms.contrastive import Contrastive
 from experiments.algorithms.option_types import later
 from experiments.algorithms.prototype_maps import prototype_map
 from experiments.algorithms.search import LogUniform, Range
@@ -36,6 +38,7 @@ class BclOptions:
         views: of a sample that are compared, beside the one that is classified (published 2); 0 compares that one.
         prototypes: in features and projections, shared (where the samples' own map puts the classifier's rows; ours) or
             mlp (published: a map of their own).
+        prior: of balanced_softmax: counts of each domain, or of all domains pooled (published).
     """
 
     weight: float = 0.35
@@ -47,11 +50,13 @@ class BclOptions:
     anchor_reduction: AnchorReduction = "sample"
     views: int = later(0)
     prototypes: Literal["shared", "mlp"] = later("shared")
+    prior: Prior = later("pooled")
 
     def __post_init__(self) -> None:
         check_temperature(self.tau)
         check_prototype_share(self.prototype_share)
         check_views(self.views)
+        check_prior(self.prior, self.classification)
         if not self.weight >= 0:
             raise UsageError(f"Expected weight >= 0, got {self.weight}.")
         if self.prototypes == "mlp" and self.contrast_space == "predictions":
@@ -66,7 +71,7 @@ class BCL(Contrastive):
 
     That is ``views=2``, ``contrast_space=projections`` and ``prototypes=mlp``: prototypes are what a map of their own
     makes of the classifier's weight vectors. Without it they are, all ours, the weight vectors in feature space, their
-    projections in projection space, and in prediction space the one-hot corners.
+    projections (under the samples' running statistics) in projection space, and in prediction space one-hot corners.
     """
 
     Options = BclOptions
@@ -89,12 +94,12 @@ class BCL(Contrastive):
         """Every space is fit even on a frozen backbone: through its prototypes BCL trains the classifier there."""
         require_projection(self.model, self.options.contrast_space, "contrast_space")
 
-    def contrast_loss(self, vectors: Tensor, labels: Tensor, **negatives: Tensor | bool) -> Tensor:
+    def contrast_loss(self, vectors: Tensor, labels: Tensor, *, prototypes: Tensor | None = None) -> Tensor:
         """:func:`experiments.losses.balanced_contrast.balanced_contrast` against the prototypes of the space."""
         return balanced_contrast(
             vectors,
             labels,
-            self.prototypes().to(vectors.dtype),
+            (self.prototypes() if prototypes is None else prototypes).to(vectors.dtype),
             tau=self.options.tau,
             prototype_share=self.options.prototype_share,
             denominator=self.options.denominator,
@@ -108,4 +113,7 @@ class BCL(Contrastive):
             return torch.eye(len(rows), device=rows.device)
         if self.prototype_map is not None:
             return self.prototype_map(rows)
-        return self.model.project(rows) if space == "projections" else rows
+        if space == "features":
+            return rows
+        with unrecorded(self.model.projection, "running"):  # K rows are no batch of samples
+            return self.model.project(rows)

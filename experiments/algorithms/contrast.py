@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from experiments.algorithms.base import Batch
+from experiments.algorithms.batch_norms import unrecorded
 from experiments.algorithms.spaces import Outputs, Space
 from experiments.losses.hard_negatives import Coefficient, plan_hard_negatives
 from experiments.losses.pairs import AnchorReduction
@@ -51,11 +52,11 @@ class Contrast:
             singles_count=singles_count,
         )
 
-    def __call__(self, batch: Batch, outputs: Outputs, rng: np.random.Generator) -> Tensor:
-        """The loss of a batch; 0 where negatives are to be mixed and the batch holds one class."""
+    def __call__(self, batch: Batch, outputs: Outputs, rng: np.random.Generator, **given: Any) -> Tensor:
+        """The loss of a batch and what else it is given; 0 where negatives are mixed and the batch holds one class."""
         anchors = outputs.vectors(self.space)
         if self.negatives == "real":
-            return self.loss(anchors, batch.labels)
+            return self.loss(anchors, batch.labels, **given)
         plan = plan_hard_negatives(
             outputs.predictions.detach().float().cpu().numpy(),
             batch.labels.cpu().numpy(),
@@ -65,10 +66,16 @@ class Contrast:
         )
         if plan is None:
             return (anchors * 0).sum()
+        # Where BatchNorm trains, negatives are normalised by their own batch, as anchors are by theirs (by the running
+        # statistics, 0 and 1 at the start, they would be of another scale). But the running ones are to be those of
+        # samples, as those that will be classified: ours.
+        with unrecorded(outputs.model, "own"):
+            negatives = Outputs.of(outputs.model, plan.mix(batch.inputs)).vectors(self.space)
         return self.loss(
             anchors,
             batch.labels,
-            negatives=Outputs.of(outputs.model, plan.mix(batch.inputs)).vectors(self.space),
+            negatives=negatives,
             negative_labels=batch.labels.new_tensor(plan.labels),
             batch_negatives=self.negatives == "both",
+            **given,
         )

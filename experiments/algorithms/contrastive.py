@@ -2,26 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from experiments.algorithms.base import Algorithm, Batch, TrainingSet
+from experiments.algorithms.base import Algorithm, Batch, Prior, TrainingSet
+from experiments.algorithms.classification import Classification, check_prior, classify
 from experiments.algorithms.contrast import Contrast, Negatives
 from experiments.algorithms.option_types import later
 from experiments.algorithms.search import LogUniform, Range, Uniform
 from experiments.algorithms.spaces import Space, require_space
 from experiments.algorithms.views import check_views, contrast_views, seen_apart
-from experiments.losses.balanced_softmax import balanced_softmax
 from experiments.losses.hard_negatives import Coefficient
 from experiments.losses.pairs import AnchorReduction, check_temperature
 from experiments.models import Classifier
 from geometry.errors import UsageError
-
-Classification = Literal["cross_entropy", "balanced_softmax"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +33,11 @@ class ContrastiveOptions:
         negatives: real (the batch's other classes, published), mixup (NDCL's), or both.
         classification: cross_entropy or balanced_softmax.
         anchor_reduction: mean over every sample (published) or first over each class.
-        rho: Beta(rho, rho) of the mixing coefficient, U(0.1, 0.3), where negatives are mixed.
-        mixing: one coefficient a batch, or one a pair.
+        rho: Beta(rho, rho) of the mixing coefficient where negatives are mixed, U(0.1, 0.3); a search draws it for real
+            negatives too, which do not read it.
+        mixing: one coefficient a batch, or one a pair, where negatives are mixed.
         views: of a sample that are compared, beside the one that is classified (published 2); 0 compares that one.
+        prior: of balanced_softmax: counts of each domain, or of all domains pooled (published).
     """
 
     weight: float = 0.1
@@ -50,10 +49,12 @@ class ContrastiveOptions:
     rho: float = 0.2
     mixing: Coefficient = "batch"
     views: int = later(0)
+    prior: Prior = later("pooled")
 
     def __post_init__(self) -> None:
         check_temperature(self.tau)
         check_views(self.views)
+        check_prior(self.prior, self.classification)
         if not (self.weight >= 0 and self.rho > 0):
             raise UsageError(f"Expected weight >= 0 and rho > 0, got {self.weight} and {self.rho}.")
 
@@ -71,8 +72,7 @@ class Contrastive(Algorithm):
     def __init__(self, model: Classifier, training_set: TrainingSet, options: ContrastiveOptions) -> None:
         super().__init__(model, training_set, options)
         self.require_space()
-        counts = torch.as_tensor(training_set.counts.sum(axis=0))
-        self.register_buffer("class_counts", counts, persistent=False)
+        self.register_buffer("counts", torch.as_tensor(training_set.prior(options.prior)), persistent=False)
         self.contrast = self.build_contrast()
 
     @property
@@ -95,10 +95,7 @@ class Contrastive(Algorithm):
     def terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """Classification, contrast and their weighted sum."""
         outputs, apart, others = seen_apart(self.model, batch)
-        if self.options.classification == "balanced_softmax":
-            classification = balanced_softmax(outputs.logits, batch.labels, self.class_counts)
-        else:
-            classification = cross_entropy(outputs.logits, batch.labels)
+        classification = classify(self.options.classification, outputs.logits, batch, self.counts)
         contrast = self.contrast(apart, others, rng)
         total = classification + self.options.weight * contrast
         return {"loss": total, "loss/ce": classification, "loss/contrast": contrast}

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
-from experiments.algorithms.base import Batch, Descend, TrainingSet
+from experiments.algorithms.base import Batch, Descend, Prior, TrainingSet
 from experiments.algorithms.bcl import BCL
 from experiments.algorithms.option_types import later
 from experiments.algorithms.search import LogUniform, Range
@@ -34,7 +34,7 @@ class EclOptions:
         warmup: share of the steps at weights of 1, by whose mean terms the weights are then divided; published one of
             200 epochs, 0 (or an unknown number of steps) for weights as they are. A share: ours.
         rounded: the divided weights to two decimals, as the release has them.
-        restart: whether the optimiser forgets its averages of gradients after the warm-up (ours).
+        restart: whether the optimiser forgets its averages after the warm-up (ours); they slow Adam for long.
         tau: temperature, 10^U(-1.5, 0).
         views: of a sample that are compared, beside the one that is classified; 0 compares that one (ours).
         contrast_space: projections (published; wants --projection of the features' dimension) or features (ours).
@@ -42,6 +42,7 @@ class EclOptions:
         prototype_share: equal (half of each class: ECL's equilibrium as we read it), bcl, or a share in (0, 1].
         denominator: joint or separate; which of them is ECL's is not known.
         anchor_reduction: mean over every sample (released) or first over each class (ours).
+        prior: counts of each domain, or of all domains pooled (published).
     """
 
     alpha: float = 0.7
@@ -57,26 +58,24 @@ class EclOptions:
     prototype_share: float | Literal["bcl", "equal"] = "equal"
     denominator: Denominator = "joint"
     anchor_reduction: AnchorReduction = "sample"
+    prior: Prior = later("pooled")
 
     def __post_init__(self) -> None:
         check_temperature(self.tau)
         check_prototype_share(self.prototype_share)
         check_views(self.views)
         if not (min(self.alpha, self.beta, self.gamma) >= 0 and 0 <= self.warmup < 1):
-            given = (self.alpha, self.beta, self.gamma, self.warmup)
-            raise UsageError(f"Expected alpha, beta and gamma >= 0 and warmup in [0, 1), got {given}.")
+            raise UsageError(f"Expected alpha, beta and gamma >= 0 and warmup in [0, 1), got {self}.")
 
 
 class ECL(BCL):
     r"""``L = alpha L_LC + beta L_BC + gamma L_CC-GE`` (Roh et al. 2026, arXiv 2602.09506), reconstructed.
 
     ``L_LC`` is balanced softmax of the first view, ``L_BC`` :func:`experiments.losses.balanced_contrast` of the others
-    against the prototypes ``p_c = (A w_c + b) / |A w_c + b|``, and ``L_CC-GE``
-    :func:`experiments.losses.self_duality` between the classifier's rows ``w_c`` and these. Its text and code were not
-    at hand: terms, weights and warm-up are those of its predecessor's release (ProConDual, 2024), the equal
-    contributions our reading of ECL's abstract and figure. Rows and prototypes need one dimension; gradients reach
-    ``w_c`` through the prototypes, even on a frozen backbone. With ``restart`` the optimiser's averages of gradients
-    are forgotten after the warm-up (ours): Adam's would slow some thousand steps down.
+    against the prototypes ``p_c = (A w_c + b) / |A w_c + b|``, ``L_CC-GE`` :func:`experiments.losses.self_duality`
+    between these and the classifier's rows ``w_c``. Its text and code were not at hand: terms, weights and warm-up are
+    those of its predecessor's release (ProConDual, 2024), the equal contributions our reading of ECL's abstract and
+    figure. Rows and prototypes need one dimension; through these gradients reach ``w_c``, even on a frozen backbone.
     """
 
     Options = EclOptions
@@ -105,10 +104,12 @@ class ECL(BCL):
     def terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """Classification, contrast, self-duality and their weighted sum."""
         outputs, apart, others = seen_apart(self.model, batch)
+        # BatchNorm in the map is to see a step once; without it numbers are those of earlier runs to the bit.
+        made = self.prototypes() if self.options.prototypes == "mlp" else None
         terms = {
-            "loss/ce": balanced_softmax(outputs.logits, batch.labels, self.class_counts),
-            "loss/contrast": self.contrast(apart, others, rng),
-            "loss/duality": self_duality(self.model.class_rows, self.prototypes()),
+            "loss/ce": balanced_softmax(outputs.logits, batch.labels, self.counts[batch.domains]),
+            "loss/contrast": self.contrast(apart, others, rng, prototypes=made),
+            "loss/duality": self_duality(self.model.class_rows, self.prototypes() if made is None else made),
         }
         return {"loss": self.weights(terms), **terms}
 

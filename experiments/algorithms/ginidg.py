@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy, linear, normalize
 
 from experiments.algorithms.added_modules import multilayer, same_start
 from experiments.algorithms.adversary import reversal_ramp
@@ -18,6 +18,8 @@ from experiments.losses.class_partners import align_classes
 from experiments.losses.gradient_reversal import reverse_gradient
 from experiments.models import Classifier
 from geometry.errors import UsageError
+
+LARGEST_LOG_VARIANCE = 40.0  # ours: the exponential of large features is infinite in float32
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class GINIDG(Algorithm):
     ``L = L_ce + L_domain + L_fake + weight * L_ce(G)``, where ``L_ce(G)`` trains generator, head and backbone.
     ``L_domain`` reaches the backbone and ``L_fake`` (real or generated) the generator with reversed gradients.
     Ours: samples are aligned at random within a class over the domains that hold it (the NDCL port averages without
-    regard to class, always divides by 3, and compares with features the generator did not read), and discriminators
-    have no dropout. On a frozen backbone, generated features train the head and there is no domain discriminator.
+    regard to class, always divides by 3, and compares with features the generator did not read), discriminators have no
+    dropout, and with a cosine classifier aligned and generated features have length one, as features have. On a frozen
+    backbone, generated features train the head and there is no domain discriminator.
     """
 
     Options = GinidgOptions
@@ -73,7 +76,12 @@ class GINIDG(Algorithm):
     def generate(self, aligned: Tensor, noise: Tensor) -> Tensor:
         """``(S, G, D)`` features from ``(G, D)`` aligned ones and ``(S, G, latent)`` standard normal noise."""
         mean, log_variance = self.encoder(aligned).chunk(2, dim=1)
-        return self.decoder((mean + noise * (1e-8 + log_variance.exp()).sqrt()).relu())
+        variance = log_variance.clamp_max(LARGEST_LOG_VARIANCE).exp()
+        return self.as_features(self.decoder((mean + noise * (1e-8 + variance).sqrt()).relu()))
+
+    def as_features(self, vectors: Tensor) -> Tensor:
+        """``(..., D)`` vectors as features are: of length one where the classifier is a cosine classifier."""
+        return normalize(vectors, dim=-1) if self.model.cosine else vectors
 
     def terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """All losses and their sum."""
@@ -83,7 +91,7 @@ class GINIDG(Algorithm):
         strength = self.options.adversary * reversal_ramp(done / max(self.steps, 1))
         self.updates += self.training
         shares, classes = align_classes(batch.labels.cpu().numpy(), batch.domains.cpu().numpy(), rng)
-        aligned = torch.as_tensor(shares).to(features) @ features
+        aligned = self.as_features(torch.as_tensor(shares).to(features) @ features)
         noise = torch.as_tensor(rng.standard_normal((samples, len(shares), self.options.latent))).to(features)
         labels = torch.as_tensor(classes, device=batch.labels.device).repeat(samples)
 

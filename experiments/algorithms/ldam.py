@@ -21,8 +21,8 @@ class LdamOptions:
     """Published defaults; MDLT's search ranges in brackets.
 
     Attributes:
-        max_margin: margin of the rarest class, 10^U(-1, -0.1).
-        scale: of the logits, {10, 30}.
+        max_margin: margin of the rarest class, 10^U(-1, -0.1); published with a cosine classifier 30 times as much, 15.
+        scale: of the logits, {10, 30}; with a cosine classifier, whose logits are 30 cos, none but 1.
         prior: counts of each domain (as MDLT and the NDCL release have it), or of all domains pooled.
         drw: share of the training after which effective-number class weights set in; 1 is never, published 0.8.
         beta: of the effective number of samples; published 0.9999.
@@ -45,7 +45,8 @@ class LDAM(Algorithm):
     """Cross-entropy of scaled logits less a margin on the true class (Cao et al. 2019).
 
     As in MDLT and the NDCL release the logits are the linear head's, not cosines, so that what is trained is what
-    predicts. A deferred re-weighting (``drw=0.8``) counts its steps in a buffer that is saved with the model.
+    predicts. Those of a cosine classifier are ``30 cos``, and the published ``30 (cos - 0.5)`` is ``scale=1
+    max_margin=15`` of them. A deferred re-weighting (``drw=0.8``) counts its steps in a buffer saved with the model.
     """
 
     Options = LdamOptions
@@ -53,6 +54,12 @@ class LDAM(Algorithm):
 
     def __init__(self, model: Classifier, training_set: TrainingSet, options: LdamOptions) -> None:
         super().__init__(model, training_set, options)
+        if model.cosine and options.scale != 1:
+            raise UsageError(
+                f"Expected scale=1 with a cosine classifier, whose logits are 30 cos already, got {options.scale:g}; "
+                "the published form is --set scale=1 max_margin=15 there, as 30 cos - 15 = 30 (cos - 0.5), and a "
+                "search, which draws both, has to set them too."
+            )
         if options.drw < 1 and training_set.steps < 1:
             raise UsageError("Expected the number of steps for drw below 1; leave drw at 1.")
         counts = training_set.prior(options.prior)

@@ -19,7 +19,7 @@ class NdclOptions:
     Attributes:
         alpha: weight of the negatives-dominant contrast, 10^U(-3, 0).
         beta: weight of the prototype alignment, 10^U(-3, 0).
-        rho: Beta(rho, rho) of the mixing coefficient, U(0.1, 0.3).
+        rho: Beta(rho, rho) of the mixing coefficient where negatives are mixed, U(0.1, 0.3).
         tau: temperature of the contrast.
         dissimilarity: exp, or raw: 1 - cosine without its exponential.
         aggregate: sum or mean over an anchor's pairs.
@@ -32,7 +32,7 @@ class NdclOptions:
         alignment_space: the same, of the prototypes.
         prototypes: batch (released), or moving averages over batches.
         momentum: share of the past in moving prototypes.
-        mixing: one coefficient a batch (released), or one a pair.
+        mixing: one coefficient a batch (released), or one a pair, where negatives are mixed.
         anchor_reduction: mean over every sample or first over each class (released).
     """
 

@@ -67,7 +67,11 @@ class PGrad(ERM):
 
 
 def split_domains(batch: Batch, splits: int, rng: np.random.Generator) -> list[Batch]:
-    """The parts of the trajectory: for every split, each domain's share of its samples, in a random order."""
+    """The parts of the trajectory: for every split, each domain's share of its samples, the domains in a random order.
+
+    A share is a stretch of the domain's samples in their order, as in the release, and so alike in classes where that
+    order is random; in class-aware batches, where images of a class stand side by side, the splits hold other classes.
+    """
     parts, found = batch.parts(), []
     for split in range(splits):
         for position in rng.permutation(len(parts)):

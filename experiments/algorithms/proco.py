@@ -7,10 +7,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from experiments.algorithms.base import Algorithm, Batch, TrainingSet
-from experiments.algorithms.contrastive import Classification
+from experiments.algorithms.base import Algorithm, Batch, Prior, TrainingSet
+from experiments.algorithms.classification import Classification, check_prior, classify
 from experiments.algorithms.option_types import later
 from experiments.algorithms.search import LogUniform, Range
 from experiments.algorithms.spaces import Space, dimension, require_space
@@ -40,6 +39,7 @@ class ProcoOptions:
         epochs: passes over a class's samples that its running mean remembers; ours, see below.
         concentration: of a class from its mean, as released or as banerjee estimate it.
         views: of a sample in the contrast, beside the one that is classified (published 2); 0 takes that one.
+        prior: of balanced_softmax: counts of each domain, or of all domains pooled (published).
     """
 
     weight: float = 1.0
@@ -49,10 +49,12 @@ class ProcoOptions:
     epochs: float = 1.0
     concentration: Concentration = "released"
     views: int = later(0)
+    prior: Prior = later("pooled")
 
     def __post_init__(self) -> None:
         check_temperature(self.tau)
         check_views(self.views)
+        check_prior(self.prior, self.classification)
         if not (self.weight >= 0 and self.epochs > 0):
             raise UsageError(f"Expected weight >= 0 and epochs > 0, got {self.weight} and {self.epochs}.")
 
@@ -63,9 +65,9 @@ class ProCo(Algorithm):
     .. math:: L = L_{LA}(z) + w\, L_{LA}(\ell),\quad L_{LA}(z) = \frac{-1}B \sum_i
         \log \frac{\pi_{y_i} e^{z_{iy_i}}}{\sum_c \pi_c e^{z_{ic}}}
 
-    ``ell`` is :func:`experiments.losses.von_mises_fisher.expected_contrast`; the prior is that of all domains pooled.
-    Their means start anew with every epoch and so remember one to two; there are no epochs here, and beyond
-    ``epochs`` passes a mean forgets steadily. A class not yet seen is uniform on the sphere (theirs: a random
+    ``ell`` is :func:`experiments.losses.von_mises_fisher.expected_contrast`; its prior is that of all domains pooled,
+    as its means are. Theirs start anew with every epoch and so remember one to two; there are no epochs here, and
+    beyond ``epochs`` passes a mean forgets steadily. A class not yet seen is uniform on the sphere (theirs: a random
     direction). Of several views all move the means before the loss of any. Predicts with the classifier's logits
     alone, as their validation does.
     """
@@ -78,6 +80,7 @@ class ProCo(Algorithm):
         require_space(model, options.contrast_space, "contrast_space")
         counts = torch.as_tensor(training_set.counts.sum(axis=0))
         self.register_buffer("counts", counts, persistent=False)
+        self.register_buffer("class_counts", torch.as_tensor(training_set.prior(options.prior)), persistent=False)
         remembered = options.epochs * max(options.views, 1)
         self.register_buffer("horizon", remembered * counts.clamp_min(1).float(), persistent=False)
         self.register_buffer("means", torch.zeros(len(counts), dimension(model, options.contrast_space)))
@@ -92,10 +95,7 @@ class ProCo(Algorithm):
         """Classification, contrast and their weighted sum."""
         options = self.options
         outputs, apart, others = seen_apart(self.model, batch)
-        if options.classification == "balanced_softmax":
-            classification = balanced_softmax(outputs.logits, batch.labels, self.counts)
-        else:
-            classification = cross_entropy(outputs.logits, batch.labels)
+        classification = classify(options.classification, outputs.logits, batch, self.class_counts)
         vectors, labels = others.vectors(options.contrast_space), apart.labels
         means, seen = updated_means(RunningMeans(self.means, self.seen), vectors, labels, self.horizon)
         scores = expected_contrast(vectors, means, concentration(means, options.concentration), tau=options.tau)

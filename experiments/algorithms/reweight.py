@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from experiments.algorithms.base import Algorithm, Batch, Prior, TrainingSet
 from experiments.algorithms.search import Choice, Range
@@ -54,5 +55,5 @@ class Reweight(Algorithm):
         """The reweighted cross-entropy."""
         losses = cross_entropies(self.model(batch.inputs), batch.labels)
         weights = self.weights.to(losses)[batch.domains, batch.labels]
-        totals = losses.new_zeros(len(self.weights)).index_add(0, batch.domains, weights)
+        totals = weights @ one_hot(batch.domains, len(self.weights)).to(weights)  # index_add has no fixed order on CUDA
         return {"loss": (weights * losses / totals[batch.domains]).sum() / (totals > 0).sum()}

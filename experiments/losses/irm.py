@@ -37,9 +37,10 @@ def irm(logits: Tensor, labels: Tensor, domains: Tensor, estimate: Estimate = "h
     .. math:: \operatorname*{mean}_d \Bigl( \frac{d R_d(w)}{dw} \Big|_{w = 1} \Bigr)^2
 
     IRMv1 (Arjovsky et al. 2019, Eq. 4). ``square`` squares the batch's mean derivative, which overestimates by its
-    variance. ``halves`` multiplies the means of the domain's samples at even and at odd places (DomainBed's), which is
-    unbiased and may be negative. Nothing here compares domains: equal domains give one domain's own value, which is
-    zero where the scale is optimal on it.
+    variance. ``halves`` multiplies the means of the domain's samples at even and at odd places (DomainBed's), which may
+    be negative and is unbiased where their order within the domain is random. Class-aware batches put two images of a
+    class side by side, one in each half: there it overestimates too, by less than ``square``. Nothing here compares
+    domains: equal domains give one domain's own value, which is zero where the scale is optimal on it.
 
     Args:
         logits: ``(B, K)``.

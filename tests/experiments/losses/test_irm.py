@@ -47,6 +47,30 @@ def test_halves_are_unbiased_and_squares_are_not():
     assert irm(logits, labels, domains, "square").item() > independent + 1e-3
 
 
+def test_halves_of_class_aware_batches_overestimate_by_the_variance_between_classes():
+    """Over all batches of two classes, two images of each side by side: more than the mean's square, less than square.
+
+    Both halves hold the same classes, so that their means vary together as means of two class means do.
+    """
+    rng = np.random.default_rng(4)
+    logits, labels = torch.tensor(rng.normal(size=(9, 3)) + 2 * np.eye(3).repeat(3, axis=0)), torch.arange(9) // 3
+    found = {"halves": [], "square": []}
+    for classes in itertools.combinations(range(3), 2):
+        pairs = [list(itertools.permutations(range(3 * k, 3 * k + 3), 2)) for k in classes]
+        for one, other in itertools.product(*pairs):
+            of = [*one, *other]
+            for estimate, values in found.items():
+                values.append(irm(logits[of], labels[of], torch.zeros(4), estimate).item())
+    means = scale_gradients(logits, labels).reshape(3, 3).mean(dim=1).numpy()
+    gradients = scale_gradients(logits, labels).reshape(3, 3).numpy()
+    drawn = [np.mean(pair) for pair in itertools.combinations(means, 2)]
+    # Two draws without replacement from one class of three: covariance -s^2 / 3 of its sample variance s^2.
+    within = -np.mean(gradients.var(axis=1, ddof=1)) / 3 / 2
+    assert np.mean(found["halves"]) == pytest.approx(means.mean() ** 2 + np.var(drawn) + within, rel=1e-10)
+    assert np.var(drawn) > 1e-3
+    assert np.mean(found["square"]) > np.mean(found["halves"])
+
+
 def test_zero_where_the_scale_is_optimal_on_every_domain():
     logits, labels, domains = batch((20, 20), classes=2)
     labels = torch.where(torch.arange(40) % 3 == 0, labels, logits.argmax(dim=1))
