@@ -10,6 +10,8 @@ from geometry.errors import DataError, UsageError
 Array = NDArray[np.float64]
 TESTS = ("sign-flip", "t", "wilcoxon")
 MOST_EXACT = 36  # units: halves of 2^18 sums each
+ROUNDING = 1e-12  # share of the largest value; differences that differ by less are the same
+NO_SCATTER = "no scatter between the units"
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,9 @@ class PairedTest:
     Attributes:
         test: which one.
         difference: mean of ``a - b``; NaN without a complete pair.
-        low: lower end of the interval of the mean difference; NaN where the test has none.
+        low: lower end of the interval of the mean difference; NaN where the test has none, or nothing scatters.
         high: upper end.
-        p_value: NaN where the test cannot be made (fewer than two units).
+        p_value: NaN where the test cannot be made (fewer than two units; t where nothing scatters).
         least_p_value: the smallest the test can give with so many units; above the level, it can never reject.
         units: independent units (pairs, or clusters of pairs).
         dropped: pairs left out because one of the two values is undefined.
@@ -53,8 +55,11 @@ def paired_test(
     * ``sign-flip``: under the null that both algorithms are exchangeable in every pair, each difference may as well
       have the other sign; ``p`` is the share of all ``2^n`` sign patterns whose mean is as far from zero as the one
       seen. Exact for any distribution (Fisher 1935). Its interval is that of t.
-    * ``t``: Student's paired t-test; the mean difference is taken for normal.
+    * ``t``: Student's paired t-test; the mean difference is taken for normal. Where all units differ alike, by more
+      than nothing, t is infinite and its distribution says nothing: no p-value, and no interval of zero width.
     * ``wilcoxon``: the signed-rank test (Wilcoxon 1945), exact given the ties; zero differences by Pratt's rule.
+
+    Differences are compared up to rounding (``ROUNDING``), so that values in percent and as fractions tie alike.
 
     The units must be independent: runs with different seeds are (given the data set); to speak about *other domains*
     give the held-out domain as cluster, so that its runs count once. With n units no sign-flip p-value lies below
@@ -86,21 +91,23 @@ def paired_test(
     dropped = int((~known).sum())
     _, place = np.unique(names[known], return_inverse=True)
     differences = np.bincount(place, weights=(first - second)[known]) / np.maximum(np.bincount(place), 1)
+    tolerance = ROUNDING * float(np.abs([first[known], second[known]]).max(initial=0.0))
+    differences[np.abs(differences) <= tolerance] = 0.0  # the sign of what rounding leaves means nothing
     n, nan = differences.size, float("nan")
     mean = float(differences.mean()) if n else nan
     if n < 2:
         return PairedTest(test, mean, nan, nan, nan, 1.0, n, dropped, "undefined: fewer than two units")
-    low, high = _t_interval(differences, level)
+    alike = float(differences.max() - differences.min()) <= tolerance and mean != 0.0
+    low, high = (nan, nan) if alike else _t_interval(differences, level)
     if test == "t":
-        return PairedTest(test, mean, low, high, _t_p_value(differences), 0.0, n, dropped, f"Student's t, {n - 1} df")
+        method = f"undefined: {NO_SCATTER}" if alike else f"Student's t, {n - 1} df"
+        return PairedTest(test, mean, low, high, nan if alike else _t_p_value(differences), 0.0, n, dropped, method)
     if test == "wilcoxon":
-        from scipy.stats import rankdata
-
         # A sign-flip test of the signed ranks: exact with ties and zeros too, where tables are not.
-        ranks = np.sign(differences) * rankdata(np.abs(differences))
-        p_value, least, method = _sign_flip(ranks, rng)
+        p_value, least, method = _sign_flip(_signed_ranks(differences, tolerance), rng)
         return PairedTest(test, mean, nan, nan, p_value, least, n, dropped, f"Wilcoxon signed-rank, {method}")
     p_value, least, method = _sign_flip(differences, rng)
+    method += f"; no interval: {NO_SCATTER}" if alike else ""
     return PairedTest(test, mean, low, high, p_value, least, n, dropped, method)
 
 
@@ -175,9 +182,20 @@ def _t_p_value(differences: Array) -> float:
     from scipy.special import stdtr
 
     n, mean, spread = differences.size, float(differences.mean()), float(differences.std(ddof=1))
-    if spread <= 1e-12 * abs(mean) or spread == 0.0:  # the same difference in every unit
-        return 1.0 if mean == 0.0 else 0.0
+    if spread == 0.0:  # no difference in any unit
+        return 1.0
     return 2.0 * float(stdtr(n - 1, -abs(mean) / (spread / n**0.5)))
+
+
+def _signed_ranks(differences: Array, tolerance: float) -> Array:
+    """Ranks of the sizes of the differences with their signs; sizes no farther apart than ``tolerance`` tie."""
+    from scipy.stats import rankdata
+
+    sizes = np.abs(differences)
+    order = np.argsort(sizes, kind="stable")
+    place = np.empty(sizes.size)
+    place[order] = np.cumsum(np.diff(sizes[order], prepend=0.0) > tolerance)
+    return np.sign(differences) * np.asarray(rankdata(place), dtype=np.float64)
 
 
 def _sign_flip(differences: Array, rng: np.random.Generator | None) -> tuple[float, float, str]:

@@ -35,7 +35,7 @@ class Comparison:
         dropped: pairs of which one value is missing.
         significant: whether ``p_holm`` is at most 1 - level.
         powerless: whether no data could have been significant: ``least_p_value`` times the rows compared is above
-            1 - level.
+            1 - level, or there is no p-value.
     """
 
     against: str

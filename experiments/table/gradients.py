@@ -36,7 +36,8 @@ class GradientShare:
         few_zero: share of the few-shot samples whose gradient is exactly zero; NaN without any.
         per_sample: mean gradient norm of a few-shot sample over that of a many-shot one.
         amplification: the same with the weights taken out that the contrast's average over classes gives.
-        low: lower end of its interval over seeds (Student's t, cut off at 0); NaN for fewer than two seeds.
+        low: lower end of its interval over seeds (Student's t, cut off at 0); NaN for fewer than two seeds, and
+            where all are alike.
         high: upper end.
         seeds: with a defined amplification on every held-out domain.
     """

@@ -75,7 +75,13 @@ def tests(entries: Sequence[Entry], test: str, units: str, level: float) -> list
         ]
     else:
         lines = [f"Paired two-sided {test} tests on the same splits and seeds (averages: {units} as units), {holm}"]
-    powerless = sum(c.powerless for c in made if test != "bootstrap")
+    alike = [test == "t" and c.units > 1 and c.p_value != c.p_value for c in made]  # NaN
+    if any(alike):
+        lines.append(
+            f"{sum(alike)} of {len(made)} tests are undefined: all units differ alike, so that t has no scatter to "
+            "judge by; nothing is marked by them."
+        )
+    powerless = sum(c.powerless and not same for c, same in zip(made, alike, strict=True) if test != "bootstrap")
     if powerless:
         lines.append(
             f"{powerless} of {len(made)} tests have too few units to reject after the correction, whatever the "

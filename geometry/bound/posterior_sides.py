@@ -10,7 +10,7 @@ from geometry.bound.prior import total_variation
 from geometry.bound.risk import Array
 from geometry.bound.sides import Sides
 from geometry.errors import DataError
-from geometry.intervals import Interval, percentile_interval, reflected_interval, stratified_resamples
+from geometry.intervals import Interval, percentile_interval, stratified_resamples, wider_interval
 
 THEOREM = "Theorem A"
 NO_PROBES = f"fewer than two classes have {SMALLEST_SIDE} samples on both sides, so there are no probes"
@@ -192,20 +192,10 @@ def _redrawn(
 def _interval(name: str, value: float, draws: list[float], n: int, level: float) -> Interval:
     """The interval of one number: the wider end for those that resampling biases upward."""
     if name.startswith("half d"):
-        return _wide(value, draws, n, level, low=0.0, high=1.0)
+        return wider_interval(value, draws, n=n, level=level, low=0.0, high=1.0)
     if name in ("bound", "slack"):
-        return _wide(value, draws, n, level)
+        return wider_interval(value, draws, n=n, level=level)
     return percentile_interval(value, draws, n=n, level=level)
-
-
-def _wide(
-    value: float, draws: list[float], n: int, level: float, low: float = -np.inf, high: float = np.inf
-) -> Interval:
-    """The interval from the lower end of the basic bootstrap to the upper end of the percentile bootstrap."""
-    plain = percentile_interval(value, draws, n=n, level=level)
-    mirrored = reflected_interval(value, draws, n=n, level=level, low=low, high=high)
-    ends = min(plain.low, mirrored.low), max(plain.high, mirrored.high)
-    return Interval(value, *ends, level, n, f"basic and percentile bootstrap, the wider end, {len(draws)} resamples")
 
 
 def _note(samples: _Samples, gap: float, vacuous: bool) -> str:

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.bound.model_permutation import ModelPermutation, permute_models
-from geometry.bound.run_clusters import LEAST_RUNS, Clusters, codes, correlation, kendall, partial_correlation
+from geometry.bound.run_clusters import (
+    LEAST_RUNS,
+    LEAST_TESTED,
+    Clusters,
+    codes,
+    correlation,
+    kendall,
+    partial_correlation,
+)
 from geometry.bound.run_table import Needs, Runs, Term
 from geometry.defined import mean_defined
 from geometry.errors import DataError, UsageError
@@ -41,7 +49,8 @@ class Association:
         domains: correlation on the runs of each held-out domain alone.
         same_sign: how many of the domains with a correlation have the sign of ``within``.
         partial: ``within`` with source risk, model or setting held fixed (on ranks inside each cluster).
-        p_domains: two-sided p-value of t over clusters: other clusters, the same models.
+        p_domains: two-sided p-value of t over clusters: other clusters, the same models. NaN for a single cluster, for
+            clusters that are all alike, and where one has fewer than six runs.
         models: permutation of the models: the same splits, other models.
         p_value: the larger of the two, so that the claim needs both; of the first alone where no model moves the term,
             and then NaN where seeds are clusters.
@@ -140,7 +149,7 @@ def predictive(
             found += sorted(kind, key=lambda one: -np.nan_to_num(abs(one.within.estimate), nan=-1.0))
     count = design.clusters.count
     domains = tuple(dict.fromkeys(runs.held_out))
-    caution = _caution(count, clusters, len(domains))
+    caution = _caution(count, clusters, len(domains), int(np.bincount(code).min()))
     return Predictive(tuple(found), len(code), domains, clusters, count, level, resamples, seed, caution)
 
 
@@ -161,7 +170,7 @@ def _associate(term: Term, outcome: str, errors: Array, design: _Design) -> Asso
     x, y = term.values[known], errors[known]
     held_out = np.asarray(runs.held_out)
     inside = clusters.correlations(term.values, errors)
-    within, p_domains = clusters.mean(inside, x.size, _why_undefined(x, y, clusters.code[known]))
+    within, p_domains = clusters.mean(inside, clusters.sizes(known), _why_undefined(x, y, clusters.code[known]))
     domains = {
         name: correlation(x[held_out[known] == name], y[held_out[known] == name]) for name in dict.fromkeys(held_out)
     }
@@ -197,7 +206,7 @@ def _associate(term: Term, outcome: str, errors: Array, design: _Design) -> Asso
         p_holm=float("nan"),
         same_as="",
         n=int(x.size),
-        note="" if np.isfinite(within.estimate) else within.method.removeprefix("undefined: "),
+        note="" if np.isfinite(p_domains) else within.method.removeprefix("undefined: "),
     )
 
 
@@ -250,7 +259,7 @@ def _partial(term: Term, errors: Array, design: _Design) -> dict[str, Interval]:
             here = known & (clusters.code == g)
             inside[g] = partial_correlation(term.values[here], errors[here], fixed[here], categorical=name in held)
         reason = f"nothing varies inside a cluster once {name} is held fixed"
-        found[name] = clusters.mean(inside, int(known.sum()), reason)[0]
+        found[name] = clusters.mean(inside, clusters.sizes(known), reason)[0]
     return found
 
 
@@ -265,17 +274,19 @@ def _why_undefined(x: Array, y: Array, code: NDArray[np.intp]) -> str:
     return "constant inside every cluster"
 
 
-def _caution(count: int, clusters: str, domains: int) -> str:
+def _caution(count: int, clusters: str, domains: int, least: int) -> str:
+    """What clusters so many, the smallest of ``least`` runs, can tell."""
     if count < 2:
         return "One cluster: no interval and no test; correlations describe these runs only."
+    few = f" No p-value where a cluster has fewer than {LEAST_TESTED} runs." if least < LEAST_TESTED else ""
     if count < FEW_CLUSTERS:
         return (
             f"{count} clusters ({clusters}): Student's t over {count} numbers. Only an association that is strong and "
-            "alike in every one can be told from none, and bootstrap intervals over so few clusters are too short."
+            f"alike in every one can be told from none, and bootstrap intervals over so few are too short.{few}"
         )
     if clusters == CLUSTERS[1]:
         return (
             f"{count} clusters of {domains} held-out domains: this says nothing about other domains, and tests no term "
-            "that is the same for all models."
+            f"that is the same for all models.{few}"
         )
-    return f"{count} clusters ({clusters})."
+    return f"{count} clusters ({clusters}).{few}"

@@ -12,7 +12,9 @@ from geometry.significance import paired_test
 
 Array = NDArray[np.float64]
 LEAST_RUNS = 4  # for a correlation
+LEAST_TESTED = 6  # runs of a cluster, for a test over clusters
 ROUNDING = 1e-9  # share of a rank variance that is left by rounding alone
+SAME = 1e-12  # correlations that differ by less are the same
 
 
 class Clusters:
@@ -38,24 +40,40 @@ class Clusters:
         parts = (known & (self.code == g) for g in range(self.count))
         return np.array([measure(x[part], y[part]) for part in parts])
 
-    def mean(self, inside: Array, n: int, reason: str) -> tuple[Interval, float]:
+    def sizes(self, known: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """``(G,)`` runs of each cluster among those ``known`` ``(R,)``."""
+        return np.bincount(self.code[known], minlength=self.count)
+
+    def mean(self, inside: Array, sizes: NDArray[np.intp], reason: str) -> tuple[Interval, float]:
         """Mean over clusters with Student's t interval and p-value.
 
         It holds its level for as few as two clusters, of unequal precision too, where numbers of single clusters are
-        about normal (Ibragimov and Mueller, Journal of Business & Economic Statistics 2010).
+        about normal (Ibragimov and Mueller, Journal of Business & Economic Statistics 2010). A rank correlation of few
+        runs takes few values, so clusters are alike by chance: of two clusters of 4 runs of pure noise 10.7 % were the
+        same and not zero, to which t gives an interval of no width. Clusters that are all alike therefore have no
+        interval and no p-value, and there is no p-value where a cluster's number is over fewer than ``LEAST_TESTED``
+        runs (100,000 draws of noise: 7.5 % below 0.05 of four clusters of 4 runs, ours). With both rules it was 2.5 %
+        of two clusters of 6 runs, 5.7 % of four, and 4.7 to 5.3 % from 12 runs on; intervals of fewer runs stay.
 
         Args:
             inside: ``(G,)``, NaN where a cluster has none.
-            n: runs.
+            sizes: ``(G,)`` runs behind them.
             reason: why there is no number, where there is none.
         """
-        values = inside[np.isfinite(inside)]
+        found, n, nan = np.isfinite(inside), int(sizes.sum()), float("nan")
+        values = inside[found]
         if not values.size:
-            return undefined(n, reason, self.level), float("nan")
+            return undefined(n, reason, self.level), nan
+        mean = float(values.mean())
+        if values.size == 1 or np.ptp(values) <= SAME:
+            why = "one cluster" if values.size == 1 else f"{values.size} clusters without scatter"
+            return Interval(mean, nan, nan, self.level, n, f"no interval: {why}"), nan
         test = paired_test(values, np.zeros(values.size), test="t", level=self.level)
-        method = f"Student's t over {values.size} clusters" if values.size > 1 else "no interval: one cluster"
         low, high = (float(np.clip(end, -1.0, 1.0)) for end in (test.low, test.high))
-        return Interval(test.difference, low, high, self.level, n, method), test.p_value
+        few = bool(sizes[found].min() < LEAST_TESTED)
+        method = f"Student's t over {values.size} clusters"
+        method += f"; no test: fewer than {LEAST_TESTED} runs in a cluster" if few else ""
+        return Interval(mean, low, high, self.level, n, method), nan if few else test.p_value
 
     def redrawn(self, x: Array, y: Array, inside: Array) -> tuple[Interval, Interval]:
         """Spearman's correlation over all runs, and the mean over clusters, with intervals over redrawn clusters.

@@ -106,6 +106,12 @@ def read_anchors(artifact: Artifact, loss: str, prefix: str = PREFIX) -> Anchors
     for part, array in more.items():
         if array.shape != norms.shape:
             raise DataError(f"Expected one number per anchor under {where}/{part}, got shape {array.shape}.")
+        infinite = int(np.isinf(array).sum())
+        if infinite:  # a mean over anchors leaves NaN out, but would be infinite
+            raise DataError(
+                f"Expected finite numbers (NaN where undefined) under {where}/{part}, got {infinite} infinite; "
+                "record it again."
+            )
     # A batch of one moment is another batch at the next.
     several = batches if moments is None else np.column_stack([moments, batches])
     numbers = np.unique(several, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)

@@ -23,7 +23,10 @@ CONVENTIONS = (
     "classes of one sample have a mean but no within-class variance; absent classes have neither",
     "classifier rows are used as they are, not centred; NC3 compares them with centred class means",
     "the rank of features is that of the chosen samples around their own weighted mean",
-    "intervals: basic bootstrap, samples redrawn inside classes (across domains: inside cells); NC4's means stay fixed",
+    "intervals: basic and percentile bootstrap, the wider end, samples redrawn inside classes (across domains: inside "
+    "cells); NC4's means stay fixed",
+    "intervals cover less than their level where classes have a handful of samples: of five classes of 60 to 6 samples "
+    "95 % intervals of nc1 missed in 9 %, of the mean cosine of class means in 12 %, of the spread of cosines in 24 %",
     "intervals over samples say nothing about other training runs; classes of one sample cannot scatter",
 )
 
@@ -35,6 +38,15 @@ def measure(
 
     NC4's class means are those of the split ``train`` where there is one, whatever split is measured; else those of the
     measured samples. Minority classes: :func:`~geometry.collapse.minority.minority_classes`.
+
+    Intervals are :func:`geometry.intervals.wider_interval`. Means of few samples are long and far apart by noise alone,
+    which no redrawing of them takes off whole. Of 1000 data sets (five normal classes in 8 dimensions, standard
+    deviation 0.4, means of length 2 to 1) nominal 95 % intervals missed the population's value, in percent (ours)::
+
+        samples of the classes  nc1  trace ratio  cdnv  norm_cov  cosine  cosine_std  max_equiangularity  min_angle
+        60 each                   4       3         3       4        4         7              4               6
+        60, 40, 20, 10, 6         9       5         6       5       12        24             10              11
+        60, 40, 20, 5, 3         13       8        12       9       18        39             18              17
 
     Args:
         artifact: features and labels; the head and the domains where known.

@@ -20,7 +20,7 @@ from geometry.collapse.report import ALL, GroupMeasures, ScopeMeasures, Weighted
 from geometry.collapse.resampling import multiplicities
 from geometry.collapse.variability import cdnv, nc1
 from geometry.defined import Value
-from geometry.intervals import Interval, reflected_interval, undefined
+from geometry.intervals import Interval, undefined, wider_interval
 
 Key: TypeAlias = tuple[Weighting, str, str]
 """Weighting, group of classes, metric."""
@@ -234,7 +234,7 @@ def interval(
         return Interval(value, nan, nan, level, n, "infinite: two class means coincide")
     if draws is None:
         return Interval(value, nan, nan, level, n, f"no interval: {fixed}")
-    return reflected_interval(value, draws, n=n, level=level, low=metric.low, high=metric.high)
+    return wider_interval(value, draws, n=n, level=level, low=metric.low, high=metric.high)
 
 
 def _carriers(metric: Metric, counts: NDArray[np.int64], classes: Index) -> int:

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from geometry.intervals import bootstrap, percentile_interval, reflected_interval, stratified_resamples, undefined
+from geometry.intervals import (
+    bootstrap,
+    percentile_interval,
+    reflected_interval,
+    stratified_resamples,
+    undefined,
+    wider_interval,
+)
 
 
 def test_resamples_keep_the_size_of_every_stratum():
@@ -48,7 +55,27 @@ def test_range_is_kept_and_the_bias_named():
     assert 0 < positive.low < positive.high < 2
 
 
+@pytest.mark.parametrize(("low", "high"), [(-np.inf, np.inf), (0.0, np.inf), (0.0, 3.0)])
+def test_the_wider_interval_spans_both_and_holds_the_estimate(low, high):
+    rng = np.random.default_rng(0)
+    for estimate in (0.5, 1.0, 2.0):
+        draws = np.clip(rng.gamma(4.0, 0.3, 99), low, high)
+        found = wider_interval(estimate, draws, n=7, level=0.9, low=low, high=high)
+        ends = np.quantile(draws, [0.05, 0.95])
+        log = low == 0.0 and high == np.inf
+        mirrored = np.quantile(estimate**2 / draws if log else np.clip(2 * estimate - draws, low, high), [0.05, 0.95])
+        assert found.low == pytest.approx(min(ends[0], mirrored[0]))
+        assert found.high == pytest.approx(max(ends[1], mirrored[1]))
+        assert low <= found.low <= estimate <= found.high <= high
+        assert (found.estimate, found.n, found.level) == (estimate, 7, 0.9)
+        assert found.method.startswith("basic and percentile bootstrap, the wider end, 99 resamples")
+
+
 def test_no_interval_without_draws_or_estimate():
+    for draws, estimate in (([], 1.0), (np.ones(50), np.nan), (np.ones(10), 1.0)):
+        none = wider_interval(estimate, draws, n=1, level=0.9)
+        assert np.isnan([none.low, none.high]).all()
+        assert "too few" in none.method
     assert np.isnan(reflected_interval(1.0, [], n=1, level=0.9).low)
     assert np.isnan(reflected_interval(np.nan, np.ones(50), n=1, level=0.9).low)
     assert "too few" in reflected_interval(1.0, np.ones(10), n=1, level=0.9).method

@@ -101,8 +101,43 @@ def test_equal_algorithms_do_not_differ(test):
     assert paired_test([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], test=test).p_value == 1.0
 
 
-def test_the_same_gain_in_every_run_is_certain_for_t():
-    assert paired_test([2.0, 3.0, 4.0], [1.0, 2.0, 3.0], test="t").p_value == 0.0
+@pytest.mark.parametrize("unit", [1.0, 0.01, 1e4])
+def test_the_same_gain_in_every_run_is_undefined_for_t(unit):
+    """The differences are 10, 10, 10 units up to rounding: t would be infinite, its interval of no width."""
+    a, b = unit * np.array([70.0, 71.0, 72.0]), unit * np.array([60.0, 61.0, 62.0])
+    found = paired_test(a, b, test="t")
+    assert found.difference == pytest.approx(10 * unit)
+    assert np.isnan([found.p_value, found.low, found.high]).all()
+    assert found.method == "undefined: no scatter between the units"
+    assert holm([found.p_value, 0.04])[1] == 0.04
+    flipped = paired_test(a, b)
+    assert flipped.p_value == 0.25
+    assert np.isnan([flipped.low, flipped.high]).all()
+    assert "no interval" in flipped.method
+    nothing = paired_test(a, a, test="t")
+    assert (nothing.p_value, nothing.low, nothing.high) == (1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_percent_and_fractions_test_alike(test):
+    """Differences on a grid tie exactly in percent; as fractions rounding must not part them."""
+    a, b = [74, 64, 68, 63, 60, 70, 66, 67], [67, 62, 70, 61, 61, 71, 65, 72]
+    pairs = [(np.array(a), np.array(b)), *np.random.default_rng(0).integers(60, 75, size=(60, 2, 8))]
+    for first, second in pairs:
+        whole, share = (paired_test(first / by, second / by, test=test) for by in (1, 100))
+        assert share.p_value == pytest.approx(whole.p_value, rel=1e-9, nan_ok=True)
+        assert share.least_p_value == whole.least_p_value
+    ranks = np.sign(np.subtract(a, b)) * stats.rankdata(np.abs(np.subtract(a, b)))
+    assert paired_test(np.divide(a, 100), np.divide(b, 100), test="wilcoxon").p_value == enumerated(ranks)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_cluster_means_that_differ_by_rounding_do_not_differ(test):
+    a, b = np.array([0.3, 0.1, 0.2, 0.6]), np.array([0.2, 0.2, 0.5, 0.3])
+    assert (a - b)[:2].sum() != 0.0  # rounding
+    found = paired_test(a, b, clusters=[0, 0, 1, 1], test=test)
+    assert found.difference == 0.0
+    assert found.p_value == found.least_p_value or (found.p_value, test) == (1.0, "t")
 
 
 def test_five_seeds_cannot_reach_five_percent():

@@ -9,7 +9,7 @@ import numpy as np
 from geometry.checks.across_runs.summary import Place, RunSummary
 from geometry.checks.verdict import Outcome
 from geometry.intervals import Interval, undefined
-from geometry.significance import PairedTest, holm, paired_test
+from geometry.significance import NO_SCATTER, PairedTest, holm, paired_test
 
 FEWEST_PAIRS = 6  # with five the exact sign-flip test cannot reach 0.05
 RELEVANT = 0.01  # a gain below one point, on outcomes that live on [0, 1], counts as none
@@ -48,7 +48,7 @@ class Gain:
         than: the other's.
         setting: of the runs.
         test: of the paired gain, whose sign is such that the claim is a positive one.
-        interval: of the mean gain (Student's t over the pairs).
+        interval: of the mean gain (Student's t over the pairs; without ends where all gains are the same but zero).
         p_holm: p-value after Holm's correction over the family it was judged in.
         pairs: that both values are known of.
         domains: held-out domains among them.
@@ -66,7 +66,7 @@ class Gain:
 
     def verdict(self, level: float) -> Outcome:
         """What :data:`RULE` says."""
-        if self.pairs < FEWEST_PAIRS or not np.isfinite(self.interval.low):
+        if self.pairs < FEWEST_PAIRS:
             return "undecided"
         if self.p_holm <= 1.0 - level and self.test.difference > 0:
             return "holds"
@@ -127,7 +127,8 @@ def gain(
     if pairs < 2:
         interval = undefined(pairs, "fewer than two pairs of runs on the same split and seed", level)
     else:
-        interval = Interval(test.difference, test.low, test.high, level, pairs, "Student's t over paired runs")
+        method = "Student's t over paired runs" if np.isfinite(test.low) else f"no interval: {NO_SCATTER}"
+        interval = Interval(test.difference, test.low, test.high, level, pairs, method)
     return Gain(outcome, *pair.names, pair.setting, test, interval, test.p_value, pairs, domains)
 
 

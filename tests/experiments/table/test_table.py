@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from experiments.table import notes
 from experiments.table.aggregate import AVERAGE, aggregate
 from experiments.table.records import Place, Run, read_records
-from experiments.table.render import commented_csv, texts
+from experiments.table.render import NOTHING, commented_csv, comparisons, texts
 from experiments.table.selection import select
 from geometry.errors import DataError, UsageError
 from geometry.significance import holm
@@ -103,6 +104,29 @@ def test_a_test_without_power_marks_nothing(sweep):
     assert found["erm", "art"].against_best.powerless
     assert found["erm", AVERAGE].like_best is False
     assert not found["erm", AVERAGE].against_best.powerless
+
+
+def test_rows_that_differ_alike_in_every_run_have_no_t_test():
+    """Gains of 2 points in each of four seeds, equal up to rounding, beside one that scatters."""
+    scores = {"erm": [0.70, 0.71, 0.72, 0.73], "same": [0.72, 0.73, 0.74, 0.75], "ndcl": [0.79, 0.82, 0.80, 0.84]}
+    runs = [
+        Run(Place("PACS", "Duality", "art", row), 0, seed, "", {"target_accuracy": value}, "", f"{row}{seed}")
+        for row, values in scores.items()
+        for seed, value in enumerate(values)
+    ]
+    entries = aggregate(runs, ["target_accuracy"], baseline="erm", test="t")
+    found = by_place(entries, "target_accuracy")
+    same, other = (found[row, "art"].baseline for row in ("same", "ndcl"))
+    assert same.difference == pytest.approx(0.02)
+    assert np.isnan([same.p_value, same.p_holm, same.low, same.high]).all()
+    assert (same.significant, same.powerless) == (False, True)
+    assert other.p_holm == other.p_value == pytest.approx(stats.ttest_rel(scores["ndcl"], scores["erm"]).pvalue)
+    assert other.significant
+    told = notes.tests(entries, "t", "runs", 0.95)
+    assert [line for line in told if "no scatter" in line] == [line for line in told if line.startswith("2 of 8")]
+    assert not [line for line in told if "too few units" in line]
+    (page,) = comparisons(entries, ["target_accuracy"])
+    assert [set(line[3:7]) == {NOTHING} for line in page.lines] == [True, False]  # ends and p-values
 
 
 def test_units_of_the_average(sweep):

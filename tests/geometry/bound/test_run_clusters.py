@@ -23,14 +23,48 @@ def test_correlations_are_those_of_each_cluster_alone():
 
 def test_the_mean_over_clusters_has_the_t_interval():
     inside = np.array([0.2, 0.5, np.nan, 0.3])
-    found, p = clusters().mean(inside, 48, "")
+    found, p = clusters().mean(inside, np.array([12, 12, 0, 12]), "")
+    assert found.n == 36
     oracle = ttest_1samp([0.2, 0.5, 0.3], 0.0)
     ends = oracle.confidence_interval(0.95)
     assert (found.estimate, found.low, found.high, p) == pytest.approx(
         (1 / 3, max(ends.low, -1), ends.high, oracle.pvalue)
     )
-    wide, _ = clusters().mean(np.array([-0.9, 0.9]), 48, "")
+    wide, _ = clusters().mean(np.array([-0.9, 0.9]), np.array([24, 24]), "")
     assert (wide.low, wide.high) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("value", [0.8, 0.0])
+def test_clusters_that_are_all_alike_have_no_interval_and_no_p_value(value):
+    found, p = clusters().mean(np.array([value, value + 1e-16, value, np.nan]), np.full(4, 12), "")
+    assert found.estimate == pytest.approx(value)
+    assert np.isnan([found.low, found.high, p]).all()
+    assert found.method == "no interval: 3 clusters without scatter"
+
+
+def test_clusters_of_few_runs_have_no_p_value():
+    inside, sizes = np.array([0.2, 0.5, np.nan, 0.3]), np.array([12, 6, 3, 12])
+    assert np.isfinite(clusters().mean(inside, sizes, "")[1])  # the cluster of three has no correlation
+    found, p = clusters().mean(inside, sizes - [0, 1, 0, 0], "")
+    assert np.isnan(p)
+    assert found.low == clusters().mean(inside, sizes, "")[0].low
+    assert "no test: fewer than 6 runs" in found.method
+
+
+@pytest.mark.parametrize(("count", "runs", "rate"), [(2, 4, 0.0), (2, 6, 0.025), (4, 6, 0.057), (3, 12, 0.052)])
+def test_rejections_of_pure_noise(count, runs, rate):
+    """The rates that `Clusters.mean` states, and no p-value of 0: of 1000 draws, four standard deviations."""
+    rng = np.random.default_rng([count, runs])
+    over, sizes = clusters(np.repeat(np.arange(count), runs), 20), np.full(count, runs)
+    # Spearman's correlation of permutations of 0..n-1, which no noise without ties can leave.
+    ranks = np.arange(runs) - (runs - 1) / 2
+    inside = rng.permuted(np.tile(ranks, (1000, count, 1)), axis=2) @ ranks / (ranks @ ranks)
+    p = np.array([over.mean(row, sizes, "")[1] for row in inside])
+    assert not (p == 0.0).any()
+    assert abs((p <= 0.05).mean() - rate) <= 4 * np.sqrt(0.05 * 0.95 / 1000)
+    if runs == 4:
+        assert np.isnan(p).all()
+        assert np.mean((np.ptp(inside, axis=1) < 1e-12) & (np.abs(inside[:, 0]) > 1e-12)) > 0.07
 
 
 def test_redrawn_clusters_against_the_plain_loop():

@@ -162,6 +162,21 @@ def test_malformed_records_are_refused(name, value, match):
         check(replace(artifact, probes=probes))
 
 
+@pytest.mark.parametrize("part", ["prediction_norm", "repulsion"])
+def test_one_infinity_beside_the_norms_is_refused_and_nan_is_not(part):
+    artifact = recorded([1, 1, 1, 3])
+    values = np.ones(artifact.probes["anchor_gradient/ndcl/norm"].shape)
+
+    def holding(value):
+        probes = {f"anchor_gradient/ndcl/{part}": np.where(np.arange(values.size) == 5, value, values)}
+        return replace(artifact, probes=artifact.probes | probes)
+
+    assert check(holding(np.nan))[0].verdict == check(artifact)[0].verdict
+    for value in (np.inf, -np.inf):
+        with pytest.raises(DataError, match=f"{part}, got 1 infinite"):
+            check(holding(value))
+
+
 def test_other_spaces_and_parameters_are_reported_where_recorded():
     artifact = recorded([1, 1, 1, 3])
     probes = dict(artifact.probes)

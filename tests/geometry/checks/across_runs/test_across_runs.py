@@ -92,6 +92,18 @@ def test_pairs_are_those_of_one_split_and_seed_in_any_order():
     assert found.test.difference == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize(("shift", "verdict"), [(0.3, "holds"), (-0.3, "undecided"), (0.0, "does not hold")])
+def test_the_same_gain_in_every_run_has_a_sign_test_but_no_interval(shift, verdict):
+    rng = np.random.default_rng(3)
+    groups = by_variant(planted("new", shift, rng, noise=0.0) + planted("erm", 0.0, rng, noise=0.0))
+    (found,) = corrected([gain("target_few", Pair(("new", "erm"), "s", groups["new"], groups["erm"]), rng=rng)])
+    assert found.test.p_value == (2.0**-19 if shift else 1.0)
+    assert np.isnan(found.interval.low) == np.isnan(found.interval.high) == bool(shift)
+    assert ("no scatter" in found.interval.method) == bool(shift)
+    assert found.verdict(0.95) == verdict
+    assert "20 pairs" in found.note()
+
+
 def test_holm_runs_over_what_can_reject_alone():
     rng = np.random.default_rng(4)
     many = Pair(("a", "b"), "s", *(by_variant(planted(n, d, rng))[n] for n, d in (("a", 0.05), ("b", 0.0))))
