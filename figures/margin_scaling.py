@@ -113,7 +113,8 @@ def _logarithmic(axes: Axes, mean: Mapping[str, Any], counts: Array, shots: Sequ
     axes.set_ylim(min(bottom, middle / 3) / 1.4, max(top, middle * 2) * 1.3)
     exponent = interval(mean["log_slope"])
     lost = int(np.sum(known & (value <= 0)))
-    text = f"exponent {number(*exponent)}" if np.isfinite(exponent[0]) else f"{lost} of {int(known.sum())} not positive"
+    none = f"{lost} of {int(known.sum())} not positive" if lost else "no exponent"
+    text = f"exponent {number(*exponent)}" if np.isfinite(exponent[0]) else none
     axes.text(0.02, 0.97, text, transform=axes.transAxes, va="top", fontsize=6.5, bbox=_box())
 
 

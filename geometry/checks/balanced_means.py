@@ -34,6 +34,7 @@ class ClassVectors:
         dimension: D.
         single_cells: cells of one sample, left out.
         freedom: fewest degrees of freedom of a class, samples less cells; 0 for rows of a head.
+        unlinked: classes left out because no cell of several samples links them to the others by a domain.
     """
 
     classes: NDArray[np.intp]
@@ -45,6 +46,7 @@ class ClassVectors:
     dimension: int
     single_cells: int
     freedom: int = 0
+    unlinked: int = 0
 
 
 def head_rows(weight: NDArray[np.floating], classes: NDArray[np.intp]) -> ClassVectors:
@@ -78,7 +80,7 @@ def balanced_means(
     With ``A = (I - 11^T/P) W`` the expected squared error of a centred mean is
     ``sum_c A_kc^2 v_c / (n_c - 1)``, ``v_c`` the mean squared distance to the mean of cell c (divisor n_c); ``noise``
     is this over the squared length, about 1 for features without structure. A cell of one sample shows no variance
-    and is left out (ours).
+    and is left out (ours); classes that no domain links to the others without these cells are left out too.
 
     Args:
         values: ``(N, D)``.
@@ -102,7 +104,8 @@ def balanced_means(
         return ClassVectors(none, np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0), np.nan, 0, values.shape[1], single)
     data = cell_features(values[index], labels[index], domains[index], shape[1], shape[0])
     cells = np.flatnonzero(data.counts)
-    present, weights = class_weights_of_cells(cells % shape[0], cells // shape[0])
+    present, weights = class_weights_of_cells(cells % shape[0], cells // shape[0], data.counts[cells])
+    unlinked = np.unique(cells // shape[0]).size - present.size
     base = data.moments()
     error = base.within_traces[cells] / (data.counts[cells] - 1)
     # Which means stand out depends on their centre, so it is judged once, among all.
@@ -110,8 +113,9 @@ def balanced_means(
     kept = noise <= most_noise
     present, weights = present[kept], weights[kept]
     if present.size < 2:
+        one = np.ones((present.size,) * 2)
         return ClassVectors(
-            present, np.ones((present.size,) * 2), np.zeros((0, 0)), noise[kept], np.nan, 0, values.shape[1], single
+            present, one, np.zeros((0, 0)), noise[kept], np.nan, 0, values.shape[1], single, unlinked=unlinked
         )
     pairs = np.triu_indices(present.size, 1)
     # A redrawn mean of n samples scatters with divisor n, the mean itself with n - 1.
@@ -134,6 +138,7 @@ def balanced_means(
         values.shape[1],
         single,
         int(spare[present].min()),
+        unlinked,
     )
 
 

@@ -17,6 +17,7 @@ Index = NDArray[np.intp]
 
 STATISTICS = ("mean", "median", "low")
 LOW_QUANTILE = 0.05
+NOT_LINKED = "not linked to the others by any domain"
 WORKING_SET = 2**22  # numbers a batch of resamples may hold
 
 
@@ -25,7 +26,7 @@ class ClassMargins:
     """One statistic of the margins of each class on one set of samples.
 
     Attributes:
-        value: ``(K,)``; NaN for a class without samples.
+        value: ``(K,)``; NaN for a class without samples, or that no domain links to the others.
         low: ``(K,)`` lower end of the bootstrap interval over the samples of each domain and class.
         high: ``(K,)`` upper end.
         not_positive: share of the classes present whose value is zero or less.
@@ -109,30 +110,58 @@ def _statistics(values: Array) -> Array:
     return np.stack([values.mean(axis=-1), median, low], axis=1)
 
 
-def class_weights_of_cells(domains: Index, classes: Index) -> tuple[Index, Array]:
-    """How class values follow from cell values: the classes present ``(P,)`` and weights ``(P, C)``.
+def class_weights_of_cells(domains: Index, classes: Index, sizes: Index | None = None) -> tuple[Index, Array]:
+    """How class values follow from cell values: the classes that can be compared ``(P,)`` and weights ``(P, C)``.
 
     The class values are those of the two-way fit ``cell = domain + class`` by least squares, at the average domain.
     With every cell present each is the plain mean over the domains; where a class lacks a domain it is not punished
     or favoured for the domain's being easy or hard. (Pooled samples would be: rare classes leave more of their source
     images unseen, so their pool would hold fewer of the harder target.)
 
+    Two classes can be compared if a chain of cells links them, each sharing its class or domain with the next (the
+    table is *connected*, Weeks and Williams 1964). Between parts without a link, what is the domains' and what the
+    classes' cannot be told, so only the part of the most classes is fitted, at the average of its own domains.
+
     Args:
         domains: ``(C,)`` domain of each cell.
         classes: ``(C,)`` class of each cell.
+        sizes: ``(C,)`` samples of each cell, by which the larger of two parts of as many classes is chosen; one each
+            if not given.
+
+    Returns:
+        The classes of that part, and weights that are zero on all other cells.
 
     >>> present, weights = class_weights_of_cells(np.array([0, 1, 0]), np.array([0, 0, 1]))
     >>> (weights @ [1.0, 3.0, 5.0]).round(9).tolist()  # domain 1 is higher by 2, so class 1 would have 5 and 7
     [2.0, 6.0]
     """
-    present, class_code = np.unique(classes, return_inverse=True)
-    here, domain_code = np.unique(domains, return_inverse=True)
-    every = np.arange(classes.size)
-    design = np.zeros((classes.size, present.size + here.size))
+    linked = _largest_part(domains, classes, np.ones_like(classes) if sizes is None else sizes)
+    present, class_code = np.unique(classes[linked], return_inverse=True)
+    here, domain_code = np.unique(domains[linked], return_inverse=True)
+    every = np.arange(linked.size)
+    design = np.zeros((linked.size, present.size + here.size))
     design[every, class_code] = 1.0
     design[every, present.size + domain_code] = 1.0
     solve = np.linalg.pinv(design, rcond=1e-10)
-    return present, np.asarray(solve[: present.size] + solve[present.size :].mean(axis=0), dtype=np.float64)
+    weights = np.zeros((present.size, classes.size))
+    weights[:, linked] = solve[: present.size] + solve[present.size :].mean(axis=0)
+    return present, weights
+
+
+def _largest_part(domains: Index, classes: Index, sizes: Index) -> Index:
+    """Cells of the connected part of the table that has the most classes, then samples, then the first class."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    present, class_code = np.unique(classes, return_inverse=True)
+    here, domain_code = np.unique(domains, return_inverse=True)
+    vertices = present.size + here.size
+    edges = coo_array((np.ones(classes.size), (class_code, present.size + domain_code)), shape=(vertices, vertices))
+    _, part = connected_components(edges, directed=False)
+    held, samples = np.bincount(part[: present.size]), np.bincount(part[class_code], weights=sizes)
+    # Parts are numbered by their first class.
+    largest = np.lexsort((-np.arange(held.size), samples, held))[-1]
+    return np.flatnonzero(part[class_code] == largest)
 
 
 def class_margins(
@@ -141,7 +170,7 @@ def class_margins(
     """Class values with their slopes.
 
     Args:
-        estimate: ``(K,)``; NaN for classes without samples.
+        estimate: ``(K,)``; NaN for classes without samples or links.
         draws: ``(B, K)`` on resamples.
         counts: ``(K,)`` training samples.
         samples: behind the values.

@@ -9,6 +9,9 @@ from geometry.intervals import Interval, undefined
 Array = NDArray[np.float64]
 FEWEST_CLASSES = 5
 CONSTANT = 1e-9  # a spread this small beside the values is rounding
+KEPT = 1e-8  # an eigenvalue of I - H this small: the fit goes through the class whatever its value
+REACHED = 1e-6  # share of the slope from which such a class matters
+ALONE = "one class alone carries the slope"
 
 
 def count_slope(values: ArrayLike, counts: ArrayLike, *, class_effects: bool = False, level: float = 0.95) -> Interval:
@@ -29,8 +32,9 @@ def count_slope(values: ArrayLike, counts: ArrayLike, *, class_effects: bool = F
         level: nominal coverage.
 
     Returns:
-        The slope per unit of ``log n``; ``n`` is the number of classes. Undefined with fewer than five classes, or
-        where counts or values do not vary.
+        The slope per unit of ``log n``; ``n`` is the number of classes. Undefined with fewer than five classes,
+        where counts or values do not vary, or where there is no slope without one of the classes (all others have
+        one count): nothing then tells how that class differs for reasons of its own.
 
     Raises:
         DataError: shapes differ.
@@ -60,6 +64,8 @@ def count_slope(values: ArrayLike, counts: ArrayLike, *, class_effects: bool = F
         return undefined(present, "the counts do not vary", level)
     coefficients = inverse @ (columns.T @ y)
     squares = _moved(columns, y - columns @ coefficients, inverse, classes)
+    if np.isnan(squares):
+        return undefined(present, ALONE, level)
     slope = float(coefficients[0])
     half = _student(level, present - 2) * float(np.sqrt(squares))
     method = f"delete-one-class jackknife (HC3), t with {present - 2} degrees of freedom"
@@ -115,7 +121,10 @@ def permutation_p(values: ArrayLike, counts: ArrayLike, *, rng: np.random.Genera
 
 
 def _moved(columns: Array, residual: Array, inverse: Array, classes: NDArray[np.intp]) -> float:
-    """``sum_k (b_(-k) - b)^2`` without refitting: ``b - b_(-k) = (X'X)^-1 X_k' (I - H_kk)^-1 e_k``."""
+    """``sum_k (b_(-k) - b)^2`` without refitting: ``b - b_(-k) = (X'X)^-1 X_k' (I - H_kk)^-1 e_k``.
+
+    NaN where a ``b_(-k)`` does not exist: ``I - H_kk`` is singular along a direction that the slope depends on.
+    """
     _, code, sizes = np.unique(classes, return_inverse=True, return_counts=True)
     order = np.argsort(code, kind="stable")
     place = np.arange(code.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -125,7 +134,14 @@ def _moved(columns: Array, residual: Array, inverse: Array, classes: NDArray[np.
     rows[code[order], place], errors[code[order], place] = columns[order], residual[order]
     kept = np.eye(rows.shape[1]) - rows @ inverse @ rows.swapaxes(1, 2)
     leading = rows @ inverse[0]
-    moved = np.einsum("gi,gij,gj->g", leading, np.linalg.pinv(kept, rcond=1e-10, hermitian=True), errors)
+    values, vectors = np.linalg.eigh(kept)
+    reach, along = (np.einsum("gi,gij->gj", part, vectors) for part in (leading, errors))
+    free = values > KEPT
+    # All reaches together have the length sqrt((X'X)^-1_00). Those of a domain's only cell are zero: its own intercept
+    # takes it up, so its direction may be left out.
+    if np.any(~free & (np.abs(reach) > REACHED * np.sqrt(inverse[0, 0]))):
+        return float("nan")
+    moved = np.where(free, reach * along / np.where(free, values, 1.0), 0.0).sum(axis=1)
     return float(moved @ moved)
 
 

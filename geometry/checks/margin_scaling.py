@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geometry.artifact import Artifact
 from geometry.bound.margin import SCALES
 from geometry.checks.class_margins import (
+    NOT_LINKED,
     STATISTICS,
     ClassMargins,
     cell_margins,
@@ -121,7 +122,7 @@ def margin_scaling(
             continue
         details = _details(artifact, scale, parts, rng, level)
         main = details["parts"][details["decides"]]
-        estimate, size = main[DECIDES].slope, parts[details["decides"]].index.size
+        estimate, size = main[DECIDES].slope, parts[details["decides"]].size
         outcome = decide(estimate, 0.0, enough=size >= SMALLEST_SAMPLE)
         judged[scale] = verdict(claim, outcome, estimate, _note(artifact, details, size, note), details)
     return (*judged.values(), _rule(judged, n, level))
@@ -139,12 +140,15 @@ class _Part:
         resamples: int,
     ) -> None:
         self.index, self.shape = index, (artifact.num_domains, artifact.num_classes)
-        codes, cells = np.unique(
-            artifact.domains[index] * artifact.num_classes + artifact.labels[index], return_inverse=True
+        codes, cells, sizes = np.unique(
+            artifact.domains[index] * artifact.num_classes + artifact.labels[index],
+            return_inverse=True,
+            return_counts=True,
         )
         self.domains, self.classes = np.divmod(codes, artifact.num_classes)
         self.counts = np.bincount(artifact.labels[index], minlength=artifact.num_classes)
-        self.present, self.weights = class_weights_of_cells(self.domains, self.classes)
+        self.present, self.weights = class_weights_of_cells(self.domains, self.classes, sizes)
+        self.size = int(self.counts[self.present].sum())  # samples behind the class values
         chosen = {scale: values[index] for scale, values in margins.items()}
         self.found = cell_margins(chosen, cells, rng=rng, resamples=resamples) if chosen else {}
 
@@ -170,9 +174,7 @@ def _details(
     found: dict[str, dict[str, ClassMargins]] = {}
     for name, part in parts.items():
         found[name] = {
-            statistic: class_margins(
-                *part.by_class(scale, statistic), counts, int(part.index.size), rng=rng, level=level
-            )
+            statistic: class_margins(*part.by_class(scale, statistic), counts, part.size, rng=rng, level=level)
             for statistic in STATISTICS
         }
     return {
@@ -215,11 +217,18 @@ def _note(artifact: Artifact, details: Mapping[str, Any], size: int, condition: 
     words.append(f"permutation p = {main.permutation_p:.3f}" if np.isfinite(main.permutation_p) else "")
     absent, untrained = int(np.sum(details["samples"][part] == 0)), int(np.sum(details["counts"] == 0))
     words.append(f"{absent} classes without samples" if absent else "")
+    words.append(_left_out(details))
     words.append(f"{untrained} classes never trained on, left out" if untrained else "")
     if artifact.train_counts is None and "train" not in artifact.split_names:
         words.append("no training counts are known; counted from the samples given")
     words.append(UNLABELLED_COUNTED if has_unlabelled(artifact) else "")
     return "; ".join(word for word in (*words, condition) if word)
+
+
+def _left_out(details: Mapping[str, Any]) -> str:
+    part = details["decides"]
+    unlinked = int(np.sum((details["samples"][part] > 0) & ~np.isfinite(details["parts"][part][DECIDES].value)))
+    return f"{unlinked} classes left out, {NOT_LINKED}" if unlinked else ""
 
 
 def _rule(judged: Mapping[str, Verdict], n: int, level: float) -> Verdict:
@@ -241,7 +250,8 @@ def _rule(judged: Mapping[str, Verdict], n: int, level: float) -> Verdict:
         "slope": linear,
         "decides": part,
     }
-    enough = int(main.details["samples"][part].sum()) >= SMALLEST_SAMPLE
+    linked = np.isfinite(known[RULE_SCALE][part][DECIDES].value)
+    enough = int(main.details["samples"][part][linked].sum()) >= SMALLEST_SAMPLE
     outcome: Outcome = "undecided"
     note = [] if enough else [f"fewer than {SMALLEST_SAMPLE} samples"]
     if np.isfinite(logarithmic.estimate):
@@ -257,4 +267,5 @@ def _rule(judged: Mapping[str, Verdict], n: int, level: float) -> Verdict:
         if np.isfinite(linear.estimate):
             note.append("the number is the slope of the margin itself, which the rule wants negative")
             outcome = "does not hold" if enough and linear.low > 0 else "undecided"
-    return verdict(RULE_CLAIM, outcome, estimate, "; ".join(note), details)
+    note.append(_left_out(main.details))
+    return verdict(RULE_CLAIM, outcome, estimate, "; ".join(word for word in note if word), details)

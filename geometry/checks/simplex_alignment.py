@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geometry.alignment import gram_error
 from geometry.artifact import Artifact
 from geometry.checks.balanced_means import ClassVectors, balanced_means, head_rows, pair_interval
+from geometry.checks.class_margins import NOT_LINKED
 from geometry.checks.gradient_records import minority_groups
 from geometry.checks.sample_parts import TRAIN, sample_parts
 from geometry.checks.verdict import Claim, Outcome, Verdict, undecided, verdict
@@ -197,7 +198,7 @@ def _measure(part: Artifact, of: str, seed: int, resamples: int, level: float) -
         if vectors.classes.size < max(FEWEST_CLASSES, part.num_classes / 2):
             return (
                 f"{vectors.classes.size} of {part.num_classes} classes have {SMALLEST_CLASS} samples and a mean that "
-                "stands out of the sampling noise"
+                f"stands out of the sampling noise{_unlinked(vectors)}"
             )
     cosine = vectors.cosines[np.triu_indices(vectors.classes.size, 1)]
     if not np.isfinite(cosine).any():
@@ -265,9 +266,13 @@ def _agreement(subject: str, found: Mapping[str, _Measured | str]) -> dict[str, 
     return agreement
 
 
+def _unlinked(vectors: ClassVectors) -> str:
+    return f"; {vectors.unlinked} classes left out, {NOT_LINKED}" if vectors.unlinked else ""
+
+
 def _note(artifact: Artifact, measured: _Measured, part: str, how: str, equilibrium: Equilibrium) -> str:
     vectors = measured.vectors
-    words = [f"{vectors.classes.size} of {artifact.num_classes} classes", how]
+    words = [f"{vectors.classes.size} of {artifact.num_classes} classes{_unlinked(vectors)}", how]
     if part == TRAIN and vectors.samples:
         words.append("training samples only")
     if vectors.single_cells:

@@ -17,7 +17,7 @@ MOST_DRAWS = 200_000  # multisets of k negatives that are still enumerated
 STEP = 3.0 / 16.0  # trapezoid step in x: errors stay at rounding, at 1/4 as well
 LOWEST = 3.5625  # e^LOWEST = 35: s = e^{-39} there
 SMALL_DRAW = 100  # negatives up to which multinomial coefficients are products, more accurate than exp of logs
-BLOCK = 200_000  # entries of the (rows, kinds, nodes) array held at once; it should stay in the cache
+BLOCK = 100_000  # entries of the (rows, kinds, nodes) array held at once; two of them should stay in the cache
 MOST_ENTRIES = 50_000_000  # of the same array, held as a whole by an operator: 400 MB
 
 
@@ -83,8 +83,8 @@ class LogMoments:
         s, widths, rate = self._nodes(exponents)
         result = np.empty(len(exponents))
         for rows in self._blocks(exponents, s):
-            missing = -np.matmul(masses[rows, None, :], np.expm1(-rate[rows, :, None] * s))[:, 0]
-            power = np.expm1(self.negatives * _log1p(-missing))  # phi^k - 1, accurate where it is tiny
+            _, log_phi = _decay(rate[rows], masses[rows], s)
+            power = np.expm1(self.negatives * log_phi)  # phi^k - 1, accurate where it is tiny
             lost = -np.exp(-s) * power if self.anchor else np.expm1(-s) - power
             result[rows] = lost @ (widths / s)
         return result
@@ -129,10 +129,8 @@ class LogMoments:
 
     def _integrand(self, rate: Array, masses: Array, s: Array, widths: Array) -> tuple[Array, Array, Array]:
         """``(R, A, N)`` exp(-s rate), and ``(R, N)`` e^{-as} phi^{k-1} ds and log phi, whose sum loses no digits."""
-        fall = np.expm1(-rate[:, :, None] * s)
-        log_phi = _log1p(np.matmul(masses[:, None, :], fall)[:, 0])
-        fall += 1.0
-        return fall, widths * np.exp(-self.anchor * s + (self.negatives - 1) * log_phi), log_phi
+        decay, log_phi = _decay(rate, masses, s)
+        return decay, widths * np.exp(-self.anchor * s + (self.negatives - 1) * log_phi), log_phi
 
     def _bends(self, rate: Array, masses: Array, s: Array, widths: Array) -> SlopeOperator:
         """The second derivative: a diagonal, and decay times a weight of each node times decay."""
@@ -155,6 +153,16 @@ class LogMoments:
         return [slice(start, start + height) for start in range(0, len(exponents), height)]
 
 
-def _log1p(x: Array) -> Array:
-    """log(1 + x), finite where x = -1 to rounding: phi^k is below rounding there."""
-    return np.log1p(np.maximum(x, np.finfo(np.float64).epsneg - 1.0))
+def _decay(rate: Array, masses: Array, s: Array) -> tuple[Array, Array]:
+    """``(R, A, N)`` exp(-s rate) and ``(R, N)`` log phi, without loss of digits where phi is near 1 or near 0 (ours).
+
+    Above one half phi is 1 less what is lost, so that ``k log phi`` stays accurate for many negatives. Below it is the
+    sum itself: a rare kind that decays late is all that remains of phi at large s, and 1 less what is lost would be
+    rounding.
+    """
+    exponent, weights = -rate[:, :, None] * s, masses[:, None, :]
+    decay = np.exp(exponent)
+    left = np.matmul(weights, decay)[:, 0]
+    lost = np.matmul(weights, np.expm1(exponent, out=exponent))[:, 0]
+    log_left = np.log(np.maximum(left, np.finfo(np.float64).tiny))  # finite where phi^k is below rounding anyway
+    return decay, np.where(lost > -0.5, np.log1p(np.maximum(lost, -0.5)), log_left)

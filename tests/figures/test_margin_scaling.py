@@ -47,6 +47,8 @@ def test_guides_have_slope_minus_a_quarter(marked):
         x, y = line.get_data()
         assert np.log(y[1] / y[0]) / np.log(x[1] / x[0]) == pytest.approx(-0.25)
     assert any("exponent 0.3" in text.get_text() for text in right.texts)
+    without = margin_scaling.figure({"ERM": details([3.0, 2.0, 1.5, 1.0, 0.5, 1.0])})  # one class carries the slope
+    assert "no exponent" in [text.get_text() for text in without.axes[1].texts]
 
 
 def test_no_positive_margin_and_absent_parts_are_said(fits):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 from geometry.checks.count_slope import count_slope, permutation_p, plain_slopes
 from geometry.errors import DataError
@@ -40,6 +41,55 @@ def test_slope_and_its_error_equal_refits_without_each_class(domains, class_effe
     assert found.estimate == pytest.approx(slope)
     assert (found.high - found.low) / 2 == pytest.approx(2.446912 * error, rel=1e-5)  # t quantile, 6 df
     assert found.n == 8
+
+
+TABLES = {
+    "classes": ([300, 120, 70, 33, 12, 5, 2], False),
+    "step, two rare": ([100, 100, 100, 100, 7, 7], False),
+    "cells": ([[200, 90, 60, 30, 14, 6, 1], [5, 80, 2, 12, 50, 20, 9]], False),
+    "cells, class effects": ([[200, 90, 60, 30, 14, 6, 1], [5, 80, 2, 12, 50, 20, 9]], True),
+    "a domain of one class": ([[200, 90, 60, 30, 14, 6, 1], [0, 80, 0, 0, 0, 0, 0]], False),
+    "a domain of one class, class effects": (
+        [[9, 80, 5, 12, 50, 20], [20, 9, 60, 30, 14, 6], [0, 0, 7, 0, 0, 0]],
+        True,
+    ),
+    "one class of its own count in one domain": ([[50, 9, 9, 9, 9, 9], [200, 90, 60, 30, 14, 6]], False),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_error_equals_refits_where_every_refit_has_a_slope(name):
+    counts, class_effects = np.atleast_2d(TABLES[name][0]), TABLES[name][1]
+    values = np.random.default_rng(0).normal(size=counts.shape)
+    slope, error = delete_one(
+        values,
+        counts,
+        lambda d, k: np.column_stack([dummies(d), dummies(k)]) if class_effects else dummies(d),
+    )
+    found = count_slope(values, counts, class_effects=class_effects)
+    half = error * stdtrit(len(np.unique(np.nonzero(counts)[1])) - 2, 0.975)
+    assert (found.estimate, found.low, found.high) == pytest.approx((slope, slope - half, slope + half), rel=1e-12)
+
+
+ALONE = {
+    "step of one class": ([500, 100, 100, 100, 100, 100, 100], False),
+    "nearly equal counts": ([100_000, 100, 100, 100, 100], False),
+    "in both domains": ([[500, 100, 100, 100, 100], [7, 30, 30, 30, 30]], False),
+    "class effects": ([[500, 100, 100, 100, 100], [7, 30, 30, 30, 30]], True),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_slope_that_one_class_alone_carries_has_no_interval_in_any_order(name):
+    """Without that class all counts are equal: its residual and what is left of it are both zero, and rounding."""
+    counts, class_effects = np.array(ALONE[name][0]), ALONE[name][1]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        order = rng.permutation(counts.shape[-1])
+        found = count_slope(rng.normal(size=counts.shape), counts[..., order], class_effects=class_effects)
+        assert np.isnan([found.estimate, found.low, found.high]).all()
+        assert found.method == "undefined: one class alone carries the slope"
+        assert found.n == order.size
 
 
 def test_vectors_are_cells_of_one_domain():

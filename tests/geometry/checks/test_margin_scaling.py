@@ -135,6 +135,29 @@ def test_cells_regress_on_their_own_counts():
     assert cells.value.shape == cells.counts.shape == (2, 7)
 
 
+def test_a_slope_that_one_class_alone_carries_is_undecided():
+    """Step imbalance with one class of its own count: its margin may differ for any reason."""
+    counts = np.array([[500, 100, 100, 100, 100, 100, 100]])
+    for order in (np.arange(K), np.roll(np.arange(K), 3)):
+        centres = 2.0 + 0.5 * np.log(counts[0, order])
+        found = check(margins(centres, np.random.default_rng(0), spread=0.05, counts=counts[:, order]))
+        assert {v.verdict for v in found.values()} == {"undecided"}
+        assert all("one class alone carries the slope" in v.note for v in found.values())
+
+
+def test_classes_that_no_domain_links_to_the_others_are_left_out_and_told():
+    artifact = made(sloped(0.5))
+    apart = (artifact.labels >= 5) == (artifact.domains >= 2)  # the two rarest classes only in domains without others
+    whole = artifact.take(np.flatnonzero(apart))
+    found, alone = check(whole), check(whole.take(np.flatnonzero(whole.labels < 5)))
+    for name in ("logit margin", RULE):
+        assert found[name].estimate == alone[name].estimate
+        assert "2 classes left out, not linked to the others by any domain" in found[name].note
+        assert "not linked" not in alone[name].note
+    value = found["logit margin"].details["parts"]["unseen"]["mean"].value
+    assert np.isfinite(value).tolist() == [True] * 5 + [False] * 2
+
+
 def test_what_is_missing_is_said():
     artifact = random_artifact(np.random.default_rng(0))
     bare = check(replace(artifact, logits=None, head_weight=None))

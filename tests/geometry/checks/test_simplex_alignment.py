@@ -150,6 +150,22 @@ def test_classes_of_few_samples_are_left_out_and_counted():
     assert check(some)[MEANS].verdict == "undecided"
 
 
+def test_classes_that_no_domain_links_to_the_others_are_left_out_and_told():
+    """A single sample would link them, but such cells are left out; then their domains' shift is theirs too."""
+    artifact = clusters(simplex_etf(K) @ np.eye(K, 16), np.random.default_rng(0), noise=0.1, shift=3.0)
+    apart = (artifact.labels >= 5) == (artifact.domains >= 2)
+    link = np.flatnonzero((artifact.labels == 5) & (artifact.domains == 0))[:1]
+    found = check(artifact.take(np.sort(np.r_[np.flatnonzero(apart), link])))[MEANS]
+    assert found.verdict == "holds"
+    assert found.details["classes"] == tuple(f"class {k}" for k in range(5))
+    assert "5 of 7 classes; 2 classes left out, not linked to the others by any domain" in found.note
+    home = np.array([0, 0, 0, 1, 1, 2, 2])  # three parts: no half of the classes can be compared
+    fewer = check(artifact.take(np.flatnonzero(np.minimum(artifact.domains, 2) == home[artifact.labels])))[MEANS]
+    assert fewer.verdict == "undecided"
+    assert "3 of 7 classes" in fewer.note
+    assert "4 classes left out, not linked" in fewer.note
+
+
 def test_sources_and_target_stand_apart():
     artifact = simplex()
     away = artifact.domains == 3

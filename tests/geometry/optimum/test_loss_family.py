@@ -79,6 +79,23 @@ def test_integral_equals_enumeration_to_1e_14(tau, q, k, anchor):
     assert len(moments._nodes(t)[0]) < 80 + (12 / tau if not anchor else 0)
 
 
+@pytest.mark.parametrize("rare", [1e-3, 1e-9, 1e-12, 1e-15])
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_slopes_of_a_rare_far_kind_lose_no_digits(rare, k):
+    """All that remains of phi at large s is the rare kind, of mass 1e-15; sums over draws have no differences."""
+    masses, t = np.array([0.3, 0.7 - rare, rare]), np.array([-6.0, -14.0, -79.0])
+    counts, chances = enumerate_draws(masses, k)
+    parts = counts * np.exp(t) / (counts @ np.exp(t))[:, None]  # d log X / d t
+    moments = LogMoments(0.0, 1.0, k)
+    np.testing.assert_allclose(moments.slopes(t[None], masses[None])[0], chances @ parts, rtol=1e-13)
+    bends = np.vstack([moments.slope_changes(t[None], masses[None], row[None]) for row in np.eye(3)])
+    apart = ~np.eye(3, dtype=bool)
+    np.testing.assert_allclose(bends[apart], (-(parts.T * chances) @ parts)[apart], rtol=1e-13)
+    assert moments.expectation(t[None], masses[None])[0] == pytest.approx(
+        (chances * np.log(counts @ np.exp(t) / k)).sum(), rel=1e-14
+    )
+
+
 def test_enumerated_draws_are_a_distribution():
     masses = np.array([0.2, 0.5, 0.3])
     counts, chances = enumerate_draws(masses, 6)
