@@ -14,6 +14,7 @@ from geometry.errors import UsageError
 AUGMENTATIONS = ("none", "crop", "crop_flip", "protocol", "cifar", "weak", "strong", "contrast")
 EMBEDDINGS = ("umap", "pca")
 BACKBONES = ("small_cnn", "resnet18", "resnet32", "resnet50", "vit_b16")
+UNTRAINED = ("small_cnn", "resnet32")  # backbones that nobody published weights of
 TIMM = "timm:"
 FINETUNE = ("all", "head", "none")
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -72,6 +73,17 @@ class ModelConfig:
             raise UsageError(f"Expected --projection beside --projection-norm {self.projection_norm}, got none.")
         if self.weights not in ("none", "imagenet"):
             object.__setattr__(self, "weights", str(Path(self.weights).absolute()))
+
+    def require_weights(self) -> None:
+        """Refuse pretrained weights of a backbone that has none, which would be recorded and never loaded.
+
+        For who starts runs; one of an earlier version, which took the word, still opens and resumes.
+
+        Raises:
+            UsageError: they are asked for.
+        """
+        if self.backbone in UNTRAINED and self.weights != "none":
+            raise UsageError(f"{self.backbone} has no pretrained weights, got {self.weights}; use --weights none.")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,15 @@ from experiments.data.names import LAWS, TEST, long_tailed
 from experiments.named_values import Value, named_values
 from geometry.errors import UsageError
 
+EMBEDDED = "digits"
 DEFAULT_SETTING, DEFAULT_TEST_DOMAIN = "TotalHeavyTail", "textured"
 SHORT_FORMS = ("imbalance_factor", "imbalance")
 SPLIT_FIELDS = ("setting", "setting_options", "test_domain", "validation", "shots", "seed", "labels")
+
+
+def folder_name(root: Path | None) -> str:
+    """What a tree of one's own is called where it is not named: like its folder; nothing without a folder."""
+    return "" if root is None else root.resolve().name
 
 
 def is_table(setting: str) -> bool:
@@ -39,9 +45,10 @@ class DataConfig:
     """Which images, how imbalanced, and which domain is held out.
 
     Attributes:
-        dataset: digits (embedded), PACS, VLCS, OfficeHome, TerraIncognita, DomainNet, or any name for a tree of yours;
-            with one long-tailed training split and a test split: digits-LT (embedded), CIFAR10-LT, CIFAR100-LT,
-            ImageNet-LT, ISIC2019, or any name for a tree of yours.
+        dataset: digits (embedded; the default without --data), PACS, VLCS, OfficeHome, TerraIncognita, DomainNet, or
+            any name for a tree of yours; with one long-tailed training split and a test split: digits-LT (embedded),
+            CIFAR10-LT, CIFAR100-LT, ImageNet-LT, ISIC2019, or any name for a tree of yours (default: the name of the
+            folder after --data).
         data: root folder of root/<domain>/<class>/<image>, root/{train,test}/<class>/<image> or root/<class>/<image>
             (then a test split is taken off first); not needed for digits and digits-LT.
         setting: how many training images each (domain, class) gets: TotalHeavyTail (the default), Duality, Cross,
@@ -65,7 +72,7 @@ class DataConfig:
             others are the part `unlabelled`. 0 labels them all.
     """
 
-    dataset: str = "digits"
+    dataset: str = ""
     data: OptionalPath = None
     setting: str = ""
     setting_options: tuple[str, ...] = ()
@@ -106,17 +113,28 @@ class DataConfig:
         return named_values(self.setting_options, "--setting-options")
 
     @property
+    def dataset_name(self) -> str:
+        """The data set that was named, or the folder that was given, or the embedded one.
+
+        >>> DataConfig().dataset_name, DataConfig(data=Path("photos/birds")).dataset_name
+        ('digits', 'birds')
+        """
+        return self.dataset or folder_name(self.data) or EMBEDDED
+
+    @property
     def chosen(self) -> bool:
         """Whether a setting, its options, a held-out domain or a number of labels was asked for."""
         return bool(self.setting or self.test_domain or self.setting_options or self.labels)
 
     def filled(self) -> "DataConfig":
-        """The same with the default setting and held-out domain in the place of what was left open."""
-        known = long_tailed(self.dataset)
-        usual = TEST if known else DEFAULT_TEST_DOMAIN if self.dataset == "digits" else ""
+        """The same with data set, setting and held-out domain in the place of what was left open."""
+        dataset = self.dataset_name
+        known = long_tailed(dataset)
+        usual = TEST if known else DEFAULT_TEST_DOMAIN if dataset == EMBEDDED else ""
         setting = self.setting or (known.setting if known else DEFAULT_SETTING)
         options = self.setting_options or (known.options if known and known.setting == setting else ())
-        return replace(self, setting=setting, setting_options=options, test_domain=self.test_domain or usual)
+        domain = self.test_domain or usual
+        return replace(self, dataset=dataset, setting=setting, setting_options=options, test_domain=domain)
 
     def _spell_out_imbalance(self) -> None:
         """Put the setting in the place of its short form, so that one imbalance has one spelling."""

@@ -130,7 +130,7 @@ def data_of(checkpoint: Checkpoint, data: DataConfig) -> DataConfig:
         UsageError: neither tells, or they contradict each other.
     """
     trained_on = str(checkpoint.args.get("dataset") or "")
-    asked = "" if data.dataset == DataConfig.dataset else data.dataset  # digits are no DomainBed data set
+    asked = data.dataset
     if not (asked or trained_on):
         raise UsageError(f"{checkpoint.path} does not say which data set it was trained on; name it by --dataset.")
     data = replace(data, dataset=asked or trained_on)

@@ -1,6 +1,6 @@
 """From a run, or from a frozen backbone, to an artifact on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,34 @@ from experiments.provenance import provenance
 from experiments.restoring import reopen
 from experiments.task import WHOLE, Task, open_task, open_whole
 from geometry.artifact import SPLITS, Artifact
+from geometry.atomic import plain, read_json, readable_directory
 from geometry.errors import UsageError
 
 CHUNK = 128
+
+
+def require_own_artifact(out: Path, made_from: Mapping[str, Any], *, whole: bool = False) -> None:
+    """Refuse to put an artifact where that of another model lies, whose arrays may have taken hours.
+
+    Args:
+        out: where the artifact is to go.
+        made_from: what its provenance will say: ``run`` or ``frozen``, with the configuration; None for any.
+        whole: whether it will be of all images, without a split.
+
+    Raises:
+        UsageError: the artifact there says another origin or none.
+        DataError: its manifest cannot be read.
+    """
+    manifest = readable_directory(out) / "manifest.json"
+    if not manifest.exists():
+        return
+    found = read_json(manifest)
+    found = found if isinstance(found, Mapping) else {}
+    provenance = found.get("provenance")
+    told = provenance if isinstance(provenance, Mapping) else {}
+    same = all(name in told and config in (None, told[name]) for name, config in plain(made_from).items())
+    if not same or (found.get("splits") == [WHOLE]) != whole:
+        raise UsageError(f"{out} holds the artifact of another model, which would be lost; choose another --out.")
 
 
 def extract_run(

@@ -1,6 +1,7 @@
 """``name=value`` words of a command line as values by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from geometry.errors import UsageError
 
@@ -35,3 +36,19 @@ def _value(text: str) -> Value:
     except ValueError:
         return text
     return int(number) if number.is_integer() else number
+
+
+def differences(new: Mapping[str, Any], old: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """By which entries two configurations differ, inner ones by their path.
+
+    >>> differences({"optim": {"lr": 0.1}}, {"optim": {"lr": 0.2}})
+    ['optim.lr: 0.2 there, 0.1 asked']
+    """
+    found = []
+    for key in sorted(set(new) | set(old)):
+        here, there = new.get(key), old.get(key)
+        if isinstance(here, dict) and isinstance(there, dict):
+            found += differences(here, there, f"{prefix}{key}.")
+        elif here != there:
+            found.append(f"{prefix}{key}: {there!r} there, {here!r} asked")
+    return found

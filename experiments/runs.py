@@ -31,11 +31,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from geometry.atomic import readable_directory, recover_directory, replacing, replacing_directory, write_text
+from experiments.named_values import differences
+from geometry.atomic import (
+    readable_directory,
+    recover_directory,
+    replacing,
+    replacing_directory,
+    require_directory,
+    write_text,
+)
 from geometry.errors import DataError, UsageError
 
 READ_ATTEMPTS = 5
 CHECKPOINT_FILES = ("model.safetensors", "selected.safetensors", "state.pt")
+# What may lie in a directory before the run does: what a sweep or a shell puts there, and what a kill left behind.
+LOGS = (".log", ".out", ".err")
+BEFORE_A_RUN = ("log.txt", "failure.json", ".lock")
+HALF_WRITTEN = (".config.yaml.", ".checkpoint.", ".nfs")
 
 
 @dataclass
@@ -74,11 +86,12 @@ class RunDirectory:
         """Create the directory, or accept one whose checkpoint was made with the same configuration.
 
         Raises:
-            UsageError: it holds a run of another configuration; the differing entries are named.
+            UsageError: it holds a run of another configuration (the differing entries are named), or something else.
         """
+        self.require_ours()
         file = self.path / "config.yaml"
         if file.exists() and readable_directory(self.path / "checkpoint").exists():
-            differing = _differences(config, self.config())
+            differing = differences(config, self.config())
             if differing:
                 raise UsageError(
                     f"{self.path} holds a run of another configuration ({'; '.join(differing)}); "
@@ -86,6 +99,33 @@ class RunDirectory:
                 )
             return
         write_text(file, yaml.safe_dump(config, sort_keys=False))
+
+    def require_ours(self) -> None:
+        """Refuse a place where a run would write over what is none: ask before anything is computed.
+
+        Raises:
+            UsageError: a file, or a directory that is neither empty nor a run.
+        """
+        if not self.path.is_dir():
+            require_directory(self.path)
+            return
+        if self._is_run():
+            return
+        others = sorted(
+            name
+            for name in (entry.name for entry in self.path.iterdir())
+            if name not in BEFORE_A_RUN and not name.startswith(HALF_WRITTEN) and not name.endswith(LOGS)
+        )
+        if others:
+            raise UsageError(
+                f"{self.path} is no run and holds other things ({others[0]}) that would be lost; choose another --out."
+            )
+
+    def _is_run(self) -> bool:
+        try:
+            return {"data", "optim"} <= self.config().keys()
+        except DataError:  # a checkpoint beside it is ours whatever became of config.yaml, which is then complained of
+            return readable_directory(self.path / "checkpoint").exists()
 
     def config(self) -> dict[str, Any]:
         """The resolved configuration.
@@ -254,14 +294,3 @@ def _identity(directory: Path) -> int | None:
 
 def _savable(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
-
-
-def _differences(new: dict[str, Any], old: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key in sorted(set(new) | set(old)):
-        here, there = new.get(key), old.get(key)
-        if isinstance(here, dict) and isinstance(there, dict):
-            found += _differences(here, there, f"{prefix}{key}.")
-        elif here != there:
-            found.append(f"{prefix}{key}: {there!r} there, {here!r} asked")
-    return found

@@ -11,7 +11,7 @@ from experiments.data.catalogue import Catalogue
 from experiments.data.datasets import open_dataset
 from experiments.data.decode import decode
 from experiments.data.imbalance import CountTable, read_counts
-from experiments.data.long_tailed import comes_in_order, is_long_tailed
+from experiments.data.long_tailed import comes_in_order, is_long_tailed, require_sources
 from experiments.data.names import TEST, long_tailed
 from experiments.data.protocols import long_tailed_protocol, protocol, shot_thresholds
 from experiments.data.settings import make_counts
@@ -34,9 +34,10 @@ def split_catalogue(catalogue: Catalogue, config: DataConfig) -> tuple[Split, Sh
 
     Raises:
         UsageError: an unknown domain, setting or parameter, or no held-out domain.
-        DataError: a cell with too few images, a table of counts that does not fit.
+        DataError: one domain alone, a cell with too few images, a table of counts that does not fit.
     """
     config = config.filled()
+    require_sources(catalogue.name, catalogue.domains)
     held_out_name = config.test_domain or (TEST if is_long_tailed(catalogue.domains) else "")
     if not held_out_name:
         raise UsageError(f"Name the held-out domain after --test-domain; it is one of {', '.join(catalogue.domains)}.")
@@ -120,7 +121,7 @@ def numbers(parameters: Mapping[str, Value]) -> dict[str, float]:
 
 def open_catalogue(config: DataConfig, progress: Progress | None) -> tuple[Catalogue, tuple[str, ...]]:
     """The catalogue of the configured data set, and the broken files left out of it where that is asked for."""
-    catalogue = open_dataset(config.dataset, config.data, allow_missing=config.allow_missing)
+    catalogue = open_dataset(config.dataset_name, config.data, allow_missing=config.allow_missing)
     if not config.skip_broken:
         return catalogue, ()
     # Broken files are found before splitting, so that counts and splits are those of the images that remain.

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from figures import style
 from figures.numbers import interval
@@ -124,7 +124,11 @@ def _ticks(axes: Axes, *, logarithmic: bool) -> None:
         return
     low, high = axes.get_xlim()
     if math.log10(high / low) < 2:  # too narrow for powers of ten alone
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 20 else (1, 3)))
+        if high / low < 5:  # perhaps too narrow for two of 1, 2, 5; the locator's own way out is a crowd
+            axes.xaxis.set_major_locator(MaxNLocator(3, steps=style.STEPS))
+            axes.xaxis.set_minor_locator(NullLocator())
+        else:
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 20 else (1, 3)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     else:
         axes.xaxis.set_major_locator(LogLocator(numticks=5))

@@ -161,7 +161,12 @@ def figure(
         by_domain.set_ylabel(second)
         if len(models) == 1:
             by_class.set_xlabel(first)
-    _legends(result, grid, class_names, domain_names, rank, target, ranked=class_counts is not None)
+    shown = [
+        [style.shorten(name) + " (none)" * (code not in drawn) for code, name in enumerate(names)]
+        for names, part in ((class_names, "labels"), (domain_names, "domains"))
+        for drawn in [{int(code) for data in models.values() for code in data[part]}]
+    ]
+    _legends(result, grid, *shown, rank, target, ranked=class_counts is not None)
     return result
 
 
@@ -204,13 +209,13 @@ def _legends(
     domains = [
         _handle(
             _domain_mark(m, target),
-            f"{style.shorten(name)}{' (target, hollow)' if m == target else ''}",
+            f"{name}{' (target, hollow)' if m == target else ''}",
             hollow=m == target,
         )
         for m, name in enumerate(domain_names)
     ]
     if len(class_names) <= len(_CLASSES):
-        classes = [_handle(_class_mark(k, rank, colours), style.shorten(name)) for k, name in enumerate(class_names)]
+        classes = [_handle(_class_mark(k, rank, colours), name) for k, name in enumerate(class_names)]
         grid[0, -1].legend(handles=classes, **look)
         grid[1, -1].legend(handles=domains, **look)
         return

@@ -52,7 +52,8 @@ def figure(
     panels = result.subplots(1, len(models), squeeze=False, sharey=True)[0]
     for axes, (name, data) in zip(panels, models.items(), strict=True):
         learned, optimal = points[name]
-        axes.set_title(_title(name, data.get("share"), int(np.isnan(learned).any(axis=1).sum())))
+        title = _title(name, data.get("share"), int(np.isnan(learned).any(axis=1).sum()))
+        axes.set_title(title, fontsize=6 if len(models) > 2 else None)
         _draw(axes, learned, optimal, groups)
         if named:
             shown = np.where(np.isfinite(learned), learned, optimal)

@@ -183,12 +183,13 @@ def class_ticks(axis: Axis, names: Sequence[str], inches: float, *, size: float 
 
 
 def shorten(name: str, most: int = 16) -> str:
-    """A name of at most ``most`` characters.
+    """A name of at most ``most`` characters, cut in the middle: long names often share how they begin.
 
     >>> shorten("art_painting"), shorten("a very long class name indeed")
-    ('art_painting', 'a very long cla…')
+    ('art_painting', 'a very l… indeed')
     """
-    return name if len(name) <= most else name[: most - 1] + "…"
+    end = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - end]}…{name[len(name) - end :]}"
 
 
 def absent_cell(axes: Axes, x: float, y: float, *, width: float = 1.0, height: float = 1.0) -> Rectangle:

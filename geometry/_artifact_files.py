@@ -1,4 +1,4 @@
-"""Reading, checking and writing the two files of an artifact."""
+"""Reading and writing the two files of an artifact."""
 
 import json
 import zipfile
@@ -20,7 +20,6 @@ OPTIONAL = ("projections", "logits", "domains", "split", "head_weight", "head_bi
 FILES = ("arrays.safetensors", "manifest.json")
 MOST_NAMES = 100_000  # a label beyond is an id, not a class
 LARGEST_INTEGER = 2**40
-LARGEST, SMALLEST = 1e100, 1e-100  # squares and products of what lies between are exact enough in float64
 PROBE = "probe/"
 
 
@@ -31,8 +30,11 @@ def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
         raise DataError(f"Expected an artifact at {path}, found nothing there.")
     if path.is_dir():
         manifest = read_json(path / "manifest.json")
-        if not isinstance(manifest, dict) or not str(manifest.get("format", "")).startswith("tailgeom-artifact/"):
-            raise DataError(f'Expected "format": "tailgeom-artifact/1" in {path / "manifest.json"}.')
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        if found != FORMAT:
+            newer = isinstance(found, str) and found.startswith(FORMAT.partition("/")[0])
+            given = f", got {found!r}: the artifact was written by another version" if newer else ""
+            raise DataError(f'Expected "format": "{FORMAT}" in {path / "manifest.json"}{given}.')
         return read_safetensors(path / "arrays.safetensors"), manifest
     if path.suffix == ".npz":
         return _read_npz(path), {}
@@ -190,57 +192,6 @@ def _integers(values: Any, name: str) -> NDArray[np.int64]:
     if np.abs(numbers).max(initial=0) > LARGEST_INTEGER:
         raise DataError(f"Expected integers below 2^40 in `{name}`, got {np.abs(numbers).max():.3g}.")
     return numbers.astype(np.int64)
-
-
-def check(fields: Mapping[str, Any]) -> None:
-    """Raise :class:`DataError` unless shapes agree, numbers are finite and codes are in range."""
-    if fields["features"].ndim != 2 or fields["labels"].ndim != 1 or len(fields["labels"]) == 0:
-        raise DataError(
-            "Expected features (N, D) and labels (N,) with N >= 1, "
-            f"got {fields['features'].shape} and {fields['labels'].shape}."
-        )
-    n, d = fields["features"].shape
-    k, m = len(fields["class_names"]), len(fields["domain_names"])
-    expected = {
-        "labels": (n,), "domains": (n,), "split": (n,), "logits": (n, k),
-        "head_weight": (k, d), "head_bias": (k,), "train_counts": (m, k),
-    }  # fmt: skip
-    for name, shape in expected.items():
-        value = fields[name]
-        if value is not None and value.shape != shape:
-            raise DataError(
-                f"Expected `{name}` of shape {shape}, got {value.shape} (N={n}, D={d}, K={k}, domains={m})."
-            )
-    projections = fields["projections"]
-    if projections is not None and (projections.ndim != 2 or len(projections) != n or not projections.shape[1]):
-        raise DataError(f"Expected `projections` of shape (N, P) with N={n} and P >= 1, got {projections.shape}.")
-    for name in ("features", "projections", "logits", "head_weight", "head_bias"):
-        value = fields[name]
-        if value is None:
-            continue
-        if not np.issubdtype(value.dtype, np.number) or np.iscomplexobj(value):
-            raise DataError(f"Expected real numbers in `{name}`, got {value.dtype}.")
-        bad = ~np.isfinite(value.reshape(len(value), -1)).all(axis=1)
-        if bad.any():
-            raise DataError(
-                f"`{name}` has NaN or infinity in {int(bad.sum())} rows, the first is row {int(bad.argmax())}."
-            )
-        largest = float(np.abs(value).max(initial=0))
-        if largest > LARGEST or 0 < largest < SMALLEST:
-            raise DataError(
-                f"Expected numbers between {SMALLEST:g} and {LARGEST:g} in `{name}`, the largest is {largest:.3g}; "
-                "rescale them."
-            )
-    for name, size in (("labels", k), ("domains", m), ("split", len(fields["split_names"]))):
-        value = fields[name]
-        if value.min() < 0 or value.max() >= size:
-            raise DataError(f"Expected `{name}` in 0..{size - 1}, got values from {value.min()} to {value.max()}.")
-    if fields["train_counts"] is not None and fields["train_counts"].min(initial=0) < 0:
-        raise DataError("Expected `train_counts` of zero or more, got a negative count.")
-    if fields["held_out"] is not None and fields["held_out"] not in fields["domain_names"]:
-        raise DataError(f"Held-out domain {fields['held_out']!r} is not among {', '.join(fields['domain_names'])}.")
-    if fields["sample_ids"] and len(fields["sample_ids"]) != n:
-        raise DataError(f"Expected {n} sample ids, got {len(fields['sample_ids'])}.")
 
 
 def pack(fields: Mapping[str, Any]) -> tuple[Arrays, dict[str, Any]]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry import _artifact_files as files
+from geometry._artifact_checks import TRAIN, check
 from geometry.errors import DataError, UsageError
 from geometry.shots import ShotThresholds, shot_groups
 
@@ -77,7 +78,7 @@ class Artifact:
             object.__setattr__(self, "domains", zeros)
         if self.split.size == 0:
             object.__setattr__(self, "split", zeros)
-        files.check(vars(self))
+        check(vars(self))
 
     @property
     def num_classes(self) -> int:
@@ -91,11 +92,24 @@ class Artifact:
 
     @cached_property
     def training_counts(self) -> NDArray[np.int64]:
-        """``(M, K)`` training samples: the manifest's ``train_counts``, else counted from the split."""
+        """``(M, K)`` training samples: the manifest's ``train_counts``, else counted from the split.
+
+        Where there is one split alone, it is taken for the training samples but for the held-out domain. Of splits
+        that are known, none of them ``train``, no sample is one.
+
+        Raises:
+            DataError: several splits, none of them ``train``, not all known by their names, and no counts.
+        """
         if self.train_counts is not None:
             return self.train_counts
-        part = self.split == self.split_names.index("train") if "train" in self.split_names else self.split >= 0
         counts = np.zeros((self.num_domains, self.num_classes), dtype=np.int64)
+        if not self._counts_known:
+            if not self._splits_known:
+                raise self._no_train_split()
+            return counts
+        part = self.split == (self.split_names.index(TRAIN) if TRAIN in self.split_names else 0)
+        if self.held_out is not None:
+            part = part & (self.domains != self.domain_names.index(self.held_out))
         np.add.at(counts, (self.domains[part], self.labels[part]), 1)
         return counts
 
@@ -113,8 +127,8 @@ class Artifact:
 
     @property
     def shots(self) -> tuple[str, ...] | None:
-        """Shot group of each class, or None when no thresholds are known."""
-        if self.shot_thresholds is None:
+        """Shot group of each class, or None when no thresholds or no training samples are known."""
+        if self.shot_thresholds is None or not self.class_counts.any():
             return None
         return shot_groups(self.source_counts, self.shot_thresholds)
 
@@ -138,7 +152,7 @@ class Artifact:
         """The samples at ``index``, in that order; training counts stay those of the whole."""
         return replace(
             self,
-            train_counts=self.training_counts,
+            train_counts=self.training_counts if self._counts_known else None,
             features=self.features[index],
             labels=self.labels[index],
             logits=None if self.logits is None else self.logits[index],
@@ -149,8 +163,34 @@ class Artifact:
         )
 
     def default_split(self) -> str:
-        """``train`` where there is such a split, else every sample."""
-        return "train" if "train" in self.split_names else "all"
+        """``train`` where there is such a split, else every sample.
+
+        Raises:
+            DataError: several splits, and either no counts say what was trained on, or one is ``Train`` or the like.
+        """
+        if TRAIN in self.split_names:
+            return TRAIN
+        misspelt = any(name.strip().casefold().startswith(TRAIN) for name in self.split_names)
+        if not self._counts_known or (misspelt and len(self.split_names) > 1):
+            raise self._no_train_split()
+        return "all"
+
+    @property
+    def _counts_known(self) -> bool:
+        """Whether it is told what was trained on: by counts, by a split ``train``, or as the only split there is."""
+        return self.train_counts is not None or len(self.split_names) == 1 or TRAIN in self.split_names
+
+    @property
+    def _splits_known(self) -> bool:
+        return {*self.split_names} <= {*SPLITS, "unlabelled"}
+
+    def _no_train_split(self) -> DataError:
+        otherwise = "give train_counts"
+        if self._counts_known or self._splits_known:
+            otherwise = "name the split to analyse"
+        return DataError(
+            f"Expected a split named {TRAIN} among {', '.join(self.split_names)}; rename it, or {otherwise}."
+        )
 
     def require(self, *names: str) -> None:
         """Insist on optional parts.

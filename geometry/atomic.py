@@ -80,8 +80,23 @@ def require_replaceable(path: Path, holds: Collection[str]) -> None:
         others = sorted(entry.name for entry in path.iterdir() if entry.name not in holds)
         if others:
             raise UsageError(f"{path} holds other things ({others[0]}) that would be lost; choose another place.")
-    elif path.exists() or path.is_symlink():
-        raise UsageError(f"Expected a new or our own directory at {path}, found a file; choose another place.")
+    else:
+        require_directory(path)
+
+
+def require_directory(path: Path) -> None:
+    """Refuse a place where no directory can be: for who will write files into it once they are computed.
+
+    Raises:
+        UsageError: there is a file (or a link that leads nowhere) at ``path``, or above it.
+    """
+    path = Path(path)
+    for place in (path, *path.absolute().parents):
+        if place.is_dir():
+            return
+        if place.exists() or place.is_symlink():
+            here = "a file" if place == path else f"the file {place} above it"
+            raise UsageError(f"Expected a new or our own directory at {path}, found {here}; choose another place.")
 
 
 @contextmanager

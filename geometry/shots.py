@@ -35,10 +35,15 @@ def shot_groups(train_counts: ArrayLike, thresholds: ShotThresholds) -> tuple[st
     Returns:
         K names out of ``many``, ``medium``, ``few``.
 
+    Raises:
+        UsageError: no row of counts, which has no mean.
+
     >>> shot_groups([[200, 30, 1], [180, 20, 2]], ShotThresholds(many=100, few=5))
     ('many', 'medium', 'few')
     """
     counts = np.atleast_2d(np.asarray(train_counts, dtype=np.float64))
+    if not len(counts):
+        raise UsageError("Expected training counts of at least one source domain, got none.")
     mean = counts.mean(axis=0)
     return tuple(
         "many" if value >= thresholds.many else "few" if value <= thresholds.few else "medium" for value in mean

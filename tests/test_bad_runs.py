@@ -39,9 +39,11 @@ def test_extract_of_no_run(tailgeom, tmp_path):
 
 def test_run_directory_that_cannot_be_written(tailgeom, tmp_path):
     (tmp_path / "file").write_text("")
-    code, _, err = tailgeom("train", "--out", tmp_path / "file" / "run", "--steps", "2", "--device", "cpu")
-    assert code == DATA
-    assert "file" in one_sentence(err)
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        code, _, err = tailgeom("train", "--out", out, "--steps", "2", "--device", "cpu")
+        assert code == USAGE
+        assert "file" in one_sentence(err)
+    assert (tmp_path / "file").read_text() == ""
 
 
 @pytest.mark.slow

@@ -52,7 +52,39 @@ def test_several_runs_are_judged_together_and_kept(tailgeom, two, tmp_path):
     before = [(run / "results" / "check_study.json").stat().st_mtime_ns for run in two]
     assert tailgeom(*words)[0] == 0
     assert [(run / "results" / "check_study.json").stat().st_mtime_ns for run in two] == before  # used again
-    assert tailgeom(*words, "--require", NEEDS_SEVERAL)[0] == 1
+    code, _, err = tailgeom(*words, "--require", NEEDS_SEVERAL, "confidence_boundary")
+    assert code == 1
+    assert f"Required check {NEEDS_SEVERAL} was not run" in err
+    code, _, err = tailgeom("check", *two, "--require", "hard_negatives", "--resamples", "20", "--jobs", "1")
+    assert code == 1
+    assert "Required check hard_negatives was not run (no run has what it needs" in err
+
+
+def test_a_required_check_that_fails_is_explained(tailgeom, trained):
+    code, out, err = tailgeom("check", trained, "--require", "hard_negatives", "--resamples", "20", "--json")
+    assert code == 1
+    assert json.loads(out)["verdicts"]  # the result is printed all the same
+    assert len(err.splitlines()) == 1
+    assert err.startswith("Required check hard_negatives was not run (")
+    assert "extract with the probe hard_negatives" in err
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        ([("holds", "", True)], ""),
+        ([("does not hold", "", True)], "Required check bound does not hold.\n"),
+        ([("undecided", "too few samples.", True)], "Required check bound is undecided (too few samples).\n"),
+        ([("undecided", "no probe", False)], "Required check bound was not run (no probe).\n"),
+        ([("holds", "", True), ("does not hold", "", True)], "does not hold in 1 of 2 verdicts.\n"),
+        ([], "Required check bound was not run.\n"),
+    ],
+)
+def test_one_line_for_every_required_check(capsys, verdicts, said):
+    from experiments.cli.check import complain
+
+    assert complain({"bound": verdicts}) == int(bool(said))
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_a_single_pair_has_no_gain_to_draw_and_is_still_saved(tailgeom, two, tmp_path):

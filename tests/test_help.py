@@ -35,7 +35,17 @@ def test_help_has_an_example(tailgeom, name):
     code, out, _ = tailgeom(name, "--help")
     assert code == 0
     assert "Attributes:" not in out
+    assert "::" not in out
     assert examples(name)
+
+
+@pytest.mark.parametrize("words", [("data", "inspect"), ("data", "split"), ("draw", "grams"), ("draw", "sphere")])
+def test_help_of_a_subcommand_has_no_markup(tailgeom, words):
+    code, out, _ = tailgeom(*words, "--help")
+    assert code == 0
+    assert "Example:\n" in out
+    assert "::" not in out
+    assert "Attributes:" not in out
 
 
 @pytest.mark.parametrize("line", [line for name in COMMANDS for line in examples(name)])

@@ -119,7 +119,7 @@ def test_kept_records_are_used_until_what_made_them_changes(tailgeom, sweep, tmp
         (("--baseline", "nobody"), USAGE, "Unknown baseline 'nobody'"),
         (("--test", "guess"), USAGE, "Unknown test 'guess'"),
         (("--jobs", "-1"), USAGE, "Expected --jobs of 0"),
-        (("--only", "seed=7"), DATA, "Expected two finished runs or more"),
+        (("--only", "seed=7"), USAGE, "No run has seed=7; the runs have 0"),
         (("--features", "x.npz"), USAGE, "Expected runs or --features, got both"),
         (("--split", "unlabelled"), DATA, "Unknown split 'unlabelled'"),
         (("--split", "unlabelled"), DATA, "Expected runs that can be analysed, found none in 12"),

@@ -1,4 +1,4 @@
-"""What the README shows works: the ten lines write an artifact that every analysis reads, and its commands parse."""
+"""What the README shows works: the eleven lines write an artifact that every analysis reads, and its commands parse."""
 
 import re
 import shlex
@@ -45,13 +45,13 @@ def written(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["measure", "compare", "bound", "check"])
-def test_the_ten_lines_write_an_artifact(tailgeom, written, command):
+def test_the_lines_write_an_artifact(tailgeom, written, command):
     code, out, err = tailgeom(command, written)
     assert code == 0, err
     assert out
 
 
-def test_nothing_the_ten_lines_say_is_lost(written):
+def test_nothing_the_lines_say_is_lost(written):
     from geometry.artifact import load
 
     artifact = load(written)

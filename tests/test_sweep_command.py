@@ -20,6 +20,7 @@ from experiments.sweep.spec import read_spec
 from tests.toy_features import save_toy_features
 
 USAGE, DATA = 2, 3
+DIGITS, EXPONENTIAL = {"dataset": "digits"}, {"setting": "exponential"}
 TIMED = ("seconds", "peak_memory_mb")
 
 
@@ -187,6 +188,19 @@ def plan_of(path, features):
         ({}, ("--jobs", "-1"), USAGE, "--jobs"),
         ({"datasets": [{"dataset": "PACS", "settings": ["balanced"]}]}, (), DATA, "PACS"),
         ({"datasets": [{"dataset": "nope", "settings": ["balanced"]}]}, (), USAGE, "nope"),
+        ({"datasets": [DIGITS | {"settings": ["nope"]}]}, (), USAGE, "grid.yaml: Unknown setting 'nope'"),
+        (
+            {"datasets": [DIGITS | {"settings": [EXPONENTIAL | {"setting_options": {"ratoi": 5}}]}]},
+            ("--dry-run",),
+            USAGE,
+            "grid.yaml: Setting exponential has no parameter 'ratoi'; it has ratio",
+        ),
+        (
+            {"datasets": [DIGITS | {"settings": [EXPONENTIAL | {"setting_options": {"ratio": "much"}}]}]},
+            ("--dry-run",),
+            USAGE,
+            "Expected a number for ratio",
+        ),
     ],
 )
 def test_bad_requests_get_one_sentence(tailgeom, spec, tmp_path, changes, words, code, said):
@@ -195,6 +209,18 @@ def test_bad_requests_get_one_sentence(tailgeom, spec, tmp_path, changes, words,
     assert said in err
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "sweep").exists()
+
+
+def test_held_out_domains_are_looked_up_where_the_data_are(tailgeom, spec, tmp_path, tiny_tree):
+    mine = {"dataset": "mine", "data": str(tiny_tree), "settings": ["balanced"], "held_out": ["night"]}
+    assert tailgeom("sweep", spec(datasets=[mine]), "--dry-run")[0] == 0
+    code, _, err = tailgeom("sweep", spec(datasets=[mine | {"held_out": ["nihgt"]}]), "--dry-run")
+    assert code == USAGE
+    assert "grid.yaml: Unknown domain 'nihgt' of mine; known: day, dusk, night." in err
+    nowhere = mine | {"data": str(tmp_path / "nowhere"), "held_out": ["nihgt"]}
+    code, _, err = tailgeom("sweep", spec(datasets=[nowhere]), "--dry-run")
+    assert code == 0
+    assert "Not there yet" in err
 
 
 def test_one_sweep_a_directory(tailgeom, spec, tmp_path):

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -81,9 +81,8 @@ def overview() -> str:
 
 def _run(name: str, words: Sequence[str]) -> int:
     import contextlib
-    import inspect
     import io
-    import re
+    from typing import get_args
 
     import tyro
 
@@ -92,16 +91,15 @@ def _run(name: str, words: Sequence[str]) -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     module = import_module(f"experiments.cli.{name.replace('-', '_')}")
     command: Any = module.COMMAND
-    documented = command if isinstance(command, type) else module
-    text, _, _ = inspect.cleandoc(documented.__doc__ or "").partition("\nAttributes:")
+    members = {} if isinstance(command, type) else {member.__name__.lower(): member for member in get_args(command)}
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             parsed = tyro.cli(
-                command,
+                _with_descriptions(members) if members else command,
                 prog=f"tailgeom {name}",
                 args=list(words),
-                description=re.sub(r"::\n+", ":\n", text),
+                description=_description(module if members else command),
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
             )
     except TailgeomError as error:
@@ -109,13 +107,50 @@ def _run(name: str, words: Sequence[str]) -> int:
     except SystemExit as stop:
         if not stop.code:
             return 0
-        return _fail(f"{_one_sentence(complaint.getvalue())}; see tailgeom {name} --help.", 2)
+        asked = [name, *(word for word in words[:1] if word in members)]
+        return _fail(f"{_one_sentence(complaint.getvalue())}; see tailgeom {' '.join(asked)} --help.", 2)
     try:
+        _require_out(parsed)
         code = int(parsed.run() or 0)
         sys.stdout.flush()
         return code
     except TailgeomError as error:
         return _fail(str(error), error.exit_code)
+
+
+def _require_out(parsed: Any) -> None:
+    """Refuse an --out that can be no directory before anything is computed for it."""
+    from pathlib import Path
+
+    from geometry.atomic import require_directory
+
+    out = getattr(parsed, "out", None)
+    if isinstance(out, Path):
+        require_directory(out)
+
+
+def _with_descriptions(members: Mapping[str, Any]) -> Any:
+    """The subcommands of a command, each with its own words; tyro would print their docstrings as they are."""
+    from functools import reduce
+    from operator import or_
+    from typing import Annotated
+
+    import tyro
+
+    described = [
+        Annotated[member, tyro.conf.subcommand(name, description=_description(member), prefix_name=False)]
+        for name, member in members.items()
+    ]
+    return reduce(or_, described)
+
+
+def _description(documented: Any) -> str:
+    """A docstring as help prints it: without its attributes, which are the options, and without markup."""
+    import inspect
+    import re
+
+    text, _, _ = inspect.cleandoc(documented.__doc__ or "").partition("\nAttributes:")
+    return re.sub(r"::\n+", ":\n", text)
 
 
 def _one_sentence(box: str) -> str:
@@ -127,7 +162,25 @@ def _one_sentence(box: str) -> str:
     start = 1 if rules[:1] == [0] else 0
     end = next((position for position in rules if position > start), len(lines))
     said = " ".join(lines[start:end]) or "Cannot read the options"
-    return re.sub(r"^Error parsing \w+: (?=Expected|Unknown)", "", said).rstrip(".")
+    # What an options class itself complained of is a sentence already; of a union tyro tells its own types.
+    said = re.sub(r"^Error parsing [\w.-]+: (?=Expected|Unknown)", "", said)
+    union = re.match(r"Error parsing (--\S+): no type matching (\S.*?) could be instantiated from \[(.*?)\]", said)
+    if union:
+        kinds = [_in_words(kind) for kind in union[2].replace("{", "").replace("}", "").split("|") if kind != "None"]
+        given = union[3].replace("'", "").replace(",", "") or "nothing"
+        said = f"Expected {' or '.join(kinds)} after {union[1]}, got {given}"
+    number = re.match(
+        r"Error parsing (--\S+): (?:invalid literal for (int)|could not convert \S+ to float).*?: (.*)", said
+    )
+    if number:
+        said = f"Expected {_in_words('INT' if number[2] else 'FLOAT')} after {number[1]}, got {number[3]}"
+    return said.rstrip(".")
+
+
+def _in_words(kind: str) -> str:
+    """What tyro calls ``FLOAT FLOAT``, for a reader."""
+    known = {"INT": "a whole number", "FLOAT": "a number", "FLOAT FLOAT": "two numbers"}
+    return known.get(kind, kind)
 
 
 def _fail(message: str, code: int) -> int:

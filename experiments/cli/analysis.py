@@ -12,6 +12,7 @@ from geometry.artifact import Artifact, load
 from geometry.errors import DataError, UsageError
 
 LEAST_RESAMPLES, MOST_RESAMPLES = 20, 100_000
+MOST_NAMED = 3
 NOT_SETTINGS = ("artifact", "features", "json", "out")
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 
@@ -70,7 +71,7 @@ class Analysis(ABC):
             raise UsageError("Expected one artifact: tailgeom " + self.name + " ARTIFACT (or --features FILE).")
         found = self.artifact if self.artifact is not None else self.features
         assert found is not None
-        return find_artifact(found)
+        return find_artifact(found, self.name)
 
     @property
     def label(self) -> str:
@@ -110,10 +111,13 @@ class Analysis(ABC):
 
     def run(self) -> int:
         """Analyse, print, save."""
-        from experiments.cli.output import emit_json, working
+        from experiments.cli.output import emit_json, say, working
+        from geometry.head_agreement import head_note
 
         with working(self.command_line()):
             artifact = load(self.path())
+            if note := head_note(artifact):
+                say(note)
             result = self.analyse(artifact)
             payload = self.payload(artifact, result)
         if self.out is not None:
@@ -142,17 +146,26 @@ class Analysis(ABC):
         return 0
 
 
-def find_artifact(path: Path) -> Path:
+def find_artifact(path: Path, command: str) -> Path:
     """The artifact at a path: the path itself, or ``artifact/`` inside a run directory.
 
     Raises:
-        DataError: a run directory from which nothing was extracted yet.
+        UsageError: a sweep, which is many runs; ``command`` says who asked.
+        DataError: a run directory from which nothing was extracted yet, or a folder that is neither.
     """
     inside = path / "artifact"
     if (inside / "manifest.json").exists():
         return inside
     if (path / "config.yaml").exists():
         raise DataError(f"{path} is a run without an artifact; extract it first: tailgeom extract {path}.")
+    if (path / "sweep.json").exists():
+        raise UsageError(f"{path} is a sweep, and {command} takes one artifact; name a run of it ({path}/runs/...).")
+    if path.is_dir() and not (path / "manifest.json").exists():
+        names = sorted(entry.name for entry in path.iterdir())
+        found = ", ".join(names[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "") or "an empty folder"
+        raise DataError(
+            f"Expected an artifact (arrays.safetensors and manifest.json) or a run at {path}, found {found}."
+        )
     return path
 
 

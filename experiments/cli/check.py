@@ -127,8 +127,37 @@ class Check(StudyAnalysis):
 
     def exit_code(self, result: Any) -> int:
         """1 when a required check does not hold; of several verdicts the first is on the loss that was claimed for."""
-        decisive = {v.check: v.verdict for v in reversed(result)}
-        return int(any(decisive.get(name) != "holds" for name in self.require))
+        decisive = {v.check: (v.verdict, v.note, could_run(v)) for v in reversed(result)}
+        return complain({name: [decisive[name]] if name in decisive else [] for name in self.require})
+
+
+def complain(required: Mapping[str, Sequence[tuple[str, str, bool]]]) -> int:
+    """Say on standard error which required checks do not hold, one line each.
+
+    Args:
+        required: of each the verdicts that decide it, as verdict, note and whether it could be run; maybe none.
+
+    Returns:
+        The exit code: 1 where one does not hold, else 0.
+    """
+    from experiments.cli.output import say
+
+    failed = 0
+    for name, verdicts in required.items():
+        against = [found for found in verdicts if found[0] != "holds"]
+        if verdicts and not against:
+            continue
+        failed = 1
+        ran = [found for found in against if found[2]]
+        reason = next((f" ({note.rstrip('.')})" for _, note, _ in ran or against if note), "")
+        many = f" in {len(against)} of {len(verdicts)} verdicts" if len(verdicts) > 1 else ""
+        if not ran:
+            say(f"Required check {name} was not run{many}{reason}.")
+        elif all(verdict == "undecided" for verdict, _, _ in ran):
+            say(f"Required check {name} is undecided{many}{reason}.")
+        else:
+            say(f"Required check {name} does not hold{many}.")
+    return failed
 
 
 def could_run(verdict: Any) -> bool:

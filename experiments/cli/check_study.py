@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments import run_records
-from experiments.cli.check import HEADER, Check, could_run, describe, verdict_row
+from experiments.cli.check import HEADER, Check, complain, could_run, describe, verdict_row
 from experiments.cli.output import emit_json, print_table, save_result
 from experiments.cli.study import open_study
 from experiments.table.records import Run
@@ -53,14 +53,17 @@ def run_study(command: Check) -> int:
         emit_json(payload)
     else:
         show(command, payload, across)
-    judged = [*payload["across_runs"], *(verdict for _, _, verdicts in single for verdict in verdicts)]
-    return int(any(not holds(name, judged) for name in command.require))
+    return complain({name: deciding(name, across, single) for name in command.require})
 
 
-def holds(check: str, verdicts: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every verdict of a check holds, and there is one."""
-    mine = [verdict["verdict"] for verdict in verdicts if verdict["check"] == check]
-    return bool(mine) and all(verdict == "holds" for verdict in mine)
+def deciding(
+    check: str, across: Sequence[Any], single: Sequence[tuple[Run, str, Sequence[Mapping[str, Any]]]]
+) -> list[tuple[str, str, bool]]:
+    """Every verdict of a check, with its note and whether it could be run; of single runs those are kept that could."""
+    if check in STUDY_CHECKS:
+        return [(v.verdict, v.note, could_run(v)) for v in across if v.check == check]
+    found = [(v["verdict"], v["note"], True) for _, _, verdicts in single for v in verdicts if v["check"] == check]
+    return found or [("undecided", "no run has what it needs; tailgeom check RUN --all says what that is", False)]
 
 
 def made_from(command: Check, path: Path) -> run_records.Record:

@@ -24,7 +24,7 @@ class Inspect:
     Attributes:
         root: folder of ROOT/<domain>/<class>/<image>, or of a long-tailed set (default: the embedded digits).
         dataset: digits, digits-LT, PACS, VLCS, OfficeHome, TerraIncognita, DomainNet, CIFAR10-LT, CIFAR100-LT,
-            ImageNet-LT, ISIC2019, or any name for a tree of yours.
+            ImageNet-LT, ISIC2019, or any name for a tree of yours (default: digits, or the name of the folder).
         allow_missing: accept domains that lack a class.
         contact_sheet: also draw a few images of every domain and class, as PATH.pdf and PATH.png.
         json: print the result as JSON and nothing else.
@@ -32,7 +32,7 @@ class Inspect:
     """
 
     root: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[ROOT]")] = None
-    dataset: str = "digits"
+    dataset: str = ""
     allow_missing: bool = False
     contact_sheet: OptionalPath = None
     json: bool = False
@@ -43,9 +43,11 @@ class Inspect:
         from experiments.cli.output import emit_json, print_table, progress_bar, save_result
         from experiments.data.datasets import open_dataset
         from experiments.data.decode import decode
+        from experiments.data.folders import passed_over
         from experiments.data.splits import WIDEST_TABLE
 
-        catalogue = open_dataset(self.dataset, self.root, allow_missing=self.allow_missing)
+        name = DataConfig(dataset=self.dataset, data=self.root).dataset_name
+        catalogue = open_dataset(name, self.root, allow_missing=self.allow_missing)
         with progress_bar("reading images") as update:
             found = decode(catalogue, size=1, skip_broken=True, progress=update)
         header = ("domain", *catalogue.classes, "total")
@@ -56,6 +58,7 @@ class Inspect:
             "classes": catalogue.classes,
             "counts": catalogue.sizes,
             "broken": dict(zip(found.broken, found.reasons, strict=True)),
+            "passed_over": passed_over(catalogue),
         }
         if self.out is not None:
             save_result(self.out, "data", payload, header, rows)
@@ -67,6 +70,8 @@ class Inspect:
             if len(catalogue.classes) > WIDEST_TABLE:
                 header, rows = ("domain", "classes", "min", "median", "max", "total"), summarised(catalogue)
             print_table(f"{catalogue.name}: {len(catalogue)} images", header, rows)
+            if said := payload["passed_over"].words():
+                print(said)
         if found.broken:
             named = "; ".join(f"{file}: {why}" for file, why in list(payload["broken"].items())[:10])
             raise DataError(

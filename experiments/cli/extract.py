@@ -1,9 +1,9 @@
 """``tailgeom extract``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from experiments.arguments import OptionalPath, RunPath
-from experiments.config import ModelConfig
+from experiments.config import UNTRAINED, ModelConfig, RunConfig
 from experiments.data_config import DataConfig
 from geometry.errors import UsageError
 
@@ -48,7 +48,8 @@ class Extract:
     def run(self) -> int:
         """Extract, with progress, and print where the artifact is."""
         from experiments.cli.output import progress_bar, say
-        from experiments.extraction import extract_frozen, extract_run
+        from experiments.extraction import extract_frozen, extract_run, require_own_artifact
+        from experiments.runs import RunDirectory
         from geometry.artifact import FILES
         from geometry.atomic import require_replaceable
 
@@ -64,6 +65,16 @@ class Extract:
         if self.run_directory is not None and (self.data, self.model) != (DataConfig(), type(self)().model):
             raise UsageError("Expected RUN or a data set and a backbone, got both: a run has its own.")
         require_replaceable(out, FILES)
+        model = self.model
+        if model.backbone in UNTRAINED and model.weights == "imagenet":  # the default, which cannot be told from a wish
+            say(f"{model.backbone} has no pretrained weights; the features are those of an untrained network.")
+            model = replace(model, weights="none")
+        model.require_weights()
+        if self.run_directory is None:
+            config = RunConfig(data=self.data, model=model)
+            require_own_artifact(out, {"frozen": config.to_dict()}, whole=self.all)
+        elif out.resolve() != (self.run_directory / "artifact").resolve():
+            require_own_artifact(out, {"run": RunDirectory(self.run_directory).config()})
         with progress_bar("extracting") as update:
             if self.run_directory is not None:
                 artifact = extract_run(
@@ -75,7 +86,7 @@ class Extract:
                     progress=update,
                 )
             else:
-                artifact = extract_frozen(self.data, self.model, whole=self.all, device=self.device, progress=update)
+                artifact = extract_frozen(self.data, model, whole=self.all, device=self.device, progress=update)
         artifact.save(out)
         n, d = artifact.features.shape
         say(f"{out}: {n} samples, {d} features, {artifact.num_classes} classes, {artifact.num_domains} domains")

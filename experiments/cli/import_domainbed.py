@@ -46,6 +46,7 @@ class ImportDomainbed:
         """Read, extract with progress, and print where the artifact is."""
         from experiments.cli.output import progress_bar, say
         from experiments.domainbed import extract_checkpoint
+        from experiments.extraction import require_own_artifact
         from geometry.artifact import FILES
         from geometry.atomic import require_replaceable
 
@@ -56,6 +57,7 @@ class ImportDomainbed:
         if self.data.data is None:
             raise UsageError("Expected the images behind the checkpoint: --data ROOT (root/<domain>/<class>/<image>).")
         require_replaceable(self.out, FILES)
+        require_own_artifact(self.out, {"domainbed": None})
         with progress_bar("extracting") as update:
             artifact = extract_checkpoint(
                 self.checkpoint, self.data, trust_pickle=self.trust_pickle, device=self.device, progress=update

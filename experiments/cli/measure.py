@@ -1,7 +1,9 @@
 """``tailgeom measure``."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,22 @@ from geometry.labelled import UNLABELLED
 from geometry.prototypes import PrototypeRow, prototype_report, prototype_space
 from geometry.pseudo_labels import THRESHOLD, PseudoLabelRow, pseudo_label_quality
 
+ALL = "all"
+MOST_LISTED = 6
 ROWS = {"pseudo_labels": PseudoLabelRow, "prototypes": PrototypeRow}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A collapse report, one of the pseudo-labels of unlabelled training samples, and one of a loss's prototypes."""
+    """A collapse report, one of the pseudo-labels of unlabelled training samples, and one of a loss's prototypes.
+
+    ``note`` says of the artifact what a reader of the numbers must know, where there is something.
+    """
 
     collapse: Any
     pseudo_labels: Any = None
     prototypes: Any = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,12 +88,13 @@ class Measure(StudyAnalysis):
     def analyse(self, artifact: Artifact) -> Any:
         """The collapse report, and those of pseudo-labels and prototypes where there are any."""
         from geometry.collapse import measure
+        from geometry.head_agreement import head_note
 
         predicted = self.split == UNLABELLED and artifact.logits is not None
         quality = pseudo_label_quality(artifact, threshold=self.threshold) if predicted else None
         collapse = measure(artifact, split=self.split or None, resamples=self.resamples, seed=self.seed)
         found = None if prototype_space(artifact) is None else prototype_report(artifact, split=self.split or None)
-        return Measured(collapse, quality, found)
+        return Measured(collapse, quality, found, head_note(artifact))
 
     def settings(self) -> dict[str, Any]:
         """The options that decide the numbers."""
@@ -97,7 +106,8 @@ class Measure(StudyAnalysis):
         from geometry.atomic import plain
 
         more = {name: getattr(result, name) for name in ROWS}
-        return dict(plain(result.collapse)) | {name: plain(found) for name, found in more.items() if found is not None}
+        found = {name: plain(report) for name, report in more.items() if report is not None}
+        return dict(plain(result.collapse)) | found | ({"note": result.note} if result.note else {})
 
     def more_tables(self, result: Any) -> Mapping[str, Table]:
         """Pseudo-labels and prototypes by group and class."""
@@ -136,6 +146,8 @@ class Measure(StudyAnalysis):
         rows = [row for row in collapse.rows() if row.domain == "all" and row.weighting in ("balanced", "none")]
         columns = ("metric", "group", "estimate", "low", "high", "n")
         print_table(self.command_line(), columns, [[getattr(row, name) for name in columns] for row in rows])
+        for sentence in blanks(collapse):
+            print(sentence)
         nc1 = collapse.overall.balanced.nc1
         print(f"NC1 was computed at rank {nc1.rank:.0f} of {nc1.rank_expected}; samples: {collapse.split}.")
         print(
@@ -159,6 +171,42 @@ class Measure(StudyAnalysis):
                 "Cosines of prototypes with the means of their classes and with classifier rows; mean deviation of the"
             )
             print("angles between them from the simplex's cosine -1/(K - 1).")
+
+
+def blanks(collapse: Any) -> list[str]:
+    """What the printed table leaves out or leaves blank, with the reason: classes without samples, then metrics."""
+    sentences, scope = [], collapse.overall
+    for count, what in ((0, "no samples"), (1, "one sample, so no variance")):
+        names = [name for name, n in zip(collapse.class_names, scope.counts, strict=True) if n == count]
+        if names:
+            sentences.append(f"{'Single' if count else 'Left out'}: {_listed(names)} ({what}).")
+    undefined: dict[tuple[str, str], list[str]] = {}  # metric and reason -> groups
+    for groups in (scope.balanced.groups, collapse.head):
+        for group, measures in groups.items():
+            for metric, interval in measures.metrics.items():
+                if isnan(interval.estimate):
+                    reason = interval.method.removeprefix("undefined: ")
+                    undefined.setdefault((metric, reason), []).append(group)
+    alike: dict[tuple[str, str], list[str]] = {}  # reason and groups -> metrics
+    for (metric, reason), found in undefined.items():
+        where = "" if ALL in found else f" of {', '.join(found)}"
+        alike.setdefault((reason, where), []).append(metric)
+    if alike:
+        parts = [f"{_listed(_families(metrics))}{where} ({reason})" for (reason, where), metrics in alike.items()]
+        sentences.append(f"Not computed: {'; '.join(parts)}.")
+    return sentences
+
+
+def _families(metrics: Sequence[str]) -> list[str]:
+    """Names of metrics, three or more of one family as one: ``means_...``."""
+    sizes = Counter(metric.partition("_")[0] for metric in metrics)
+    shown = (metric if sizes[family := metric.partition("_")[0]] < 3 else f"{family}_..." for metric in metrics)
+    return list(dict.fromkeys(shown))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MOST_LISTED
+    return ", ".join(names) if more < 2 else f"{', '.join(names[:MOST_LISTED])} and {more} more"
 
 
 def row_table(report: Any, row: type[Any]) -> Table:

@@ -27,8 +27,9 @@ EMBEDDED_SAMPLES = 1000
 class Report:
     """Analyse one or more models side by side and write figures and one self-contained HTML report.
 
-    Runs measure, compare, bound and check on each (their results are kept in RUN/results and used again while the
-    artifact stays the same), draws every figure as PDF and PNG, and joins them with the command behind every panel.
+    Runs measure, compare, bound and check on each (their results are kept in RUN/results, or in OUT/results/NAME where
+    that cannot be written, and used again while the artifact stays the same), draws every figure as PDF and PNG, and
+    joins them with the command behind every panel.
 
     Example::
 
@@ -65,7 +66,9 @@ class Report:
         if self.embedding not in EMBEDDINGS:
             raise UsageError(f"Unknown embedding {self.embedding!r}; known: {', '.join(EMBEDDINGS)}.")
         out = self.out or self.runs[0].parent
-        artifacts = {name: load(find_artifact(run)) for name, run in zip(self._names(), self.runs, strict=True)}
+        artifacts = {
+            name: load(find_artifact(run, "report")) for name, run in zip(self._names(), self.runs, strict=True)
+        }
         first = next(iter(artifacts.values()))
         if any(artifact.class_names != first.class_names for artifact in artifacts.values()):
             raise DataError("Expected models of the same classes in one report; write one report each.")
@@ -76,7 +79,7 @@ class Report:
                 results: dict[str, Any] = {}
                 for command in self.commands(run):
                     update(4 * len(models) + len(results), total, f"{name}: {command.name}")
-                    results[command.name] = result_of(command, artifact, run)
+                    results[command.name] = result_of(command, artifact, run, out / "results" / slug(name))
                 results |= pseudo_labels(artifact, run)
                 models[name] = Model(results=results, metrics=_metrics(run), **_samples(artifact, self.seed))
             update(total - 1, total, "figures")
@@ -147,19 +150,36 @@ def pseudo_labels(artifact: Artifact, run: Path) -> dict[str, Any]:
     return {"pseudo_labels": {"command": command, **plain(pseudo_label_quality(artifact, threshold=threshold))}}
 
 
-def result_of(command: Analysis, artifact: Artifact, run: Path) -> dict[str, Any]:
-    """A command's result: the saved one while artifact, settings, command and code are the same, else a fresh one."""
+def slug(name: str) -> str:
+    """A model's name as the name of one folder.
+
+    >>> slug("ndcl"), slug("../runs/a b")
+    ('ndcl', 'runs_a b')
+    """
+    return "_".join(part for part in Path(name).parts if part not in ("..", ".", "/")) or "model"
+
+
+def result_of(command: Analysis, artifact: Artifact, run: Path, instead: Path | None = None) -> dict[str, Any]:
+    """A command's result: the saved one while artifact, settings, command and code are the same, else a fresh one.
+
+    It is kept beside the data, or in ``instead`` (where one is given) when that place cannot be written.
+    """
     from geometry.atomic import plain, read_json
 
     directory = run / "results" if run.is_dir() else run.with_name(f"{run.stem}-results")
-    saved = directory / f"{command.name}.json"
-    with suppress(DataError):  # a result that cannot be read is made again
-        payload = read_json(saved)
-        if isinstance(payload, dict) and plain(command.origin(artifact)).items() <= payload.items():
-            return payload
+    for place in filter(None, (directory, instead)):
+        with suppress(DataError):  # a result that cannot be read is made again
+            payload = read_json(place / f"{command.name}.json")
+            if isinstance(payload, dict) and plain(command.origin(artifact)).items() <= payload.items():
+                return payload
     result = command.analyse(artifact)
     payload = command.payload(artifact, result)
-    command.save(directory, payload, result)
+    try:
+        command.save(directory, payload, result)
+    except DataError:  # somebody else's run, or a disk that can be read alone
+        if instead is None:
+            raise
+        command.save(instead, payload, result)
     return payload
 
 

@@ -76,4 +76,9 @@ class StudyAnalysis(Analysis):
 def is_study(path: Path) -> bool:
     """Whether a path holds runs, and is none itself."""
     files = ("manifest.json", "config.yaml", "artifact")
-    return (path / "sweep.json").exists() or (path.is_dir() and not any((path / name).exists() for name in files))
+    if (path / "sweep.json").exists():
+        return True
+    if not path.is_dir() or any((path / name).exists() for name in files):
+        return False
+    # A folder without any run is more likely a mistyped artifact, and is complained of as one.
+    return any(next(path.glob(f"**/{name}"), None) for name in ("sweep.json", "results.csv", "config.yaml"))

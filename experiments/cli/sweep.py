@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from experiments.arguments import OptionalPath
-from geometry.errors import UsageError
+from geometry.errors import TailgeomError, UsageError
 
 SHOWN = 20  # failed jobs that are printed; all are in sweep.json
 
@@ -64,7 +64,10 @@ class Sweep:
 
         spec = with_places(read_spec(self.spec), self.features, self.data)
         with working("planning"):
-            jobs = plan(spec)
+            try:
+                jobs = plan(spec)
+            except TailgeomError as error:
+                raise type(error)(f"{self.spec}: {error}") from error
         if self.dry_run:
             return self.show(spec, jobs, outcomes(jobs, self.out / RUNS))
         with progress_bar(spec.name) as update:

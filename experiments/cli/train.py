@@ -73,12 +73,14 @@ def run_training(config: RunConfig, out: Path) -> None:
         train(config, out)
         return
     resolve_options(config.optim.algorithm, config.optim.options)  # a mistyped name is said before data are read
+    RunDirectory(out).require_ours()
     if RunDirectory(out).finished:
         ranks.wait()
         train(config, out)  # checks that it is the same run
         say(f"{out}: already trained")
         return
     require_used(config)
+    config.model.require_weights()
     with progress_bar("opening the data") as update:
         task = open_task(config, update)
     if task.split is not None:

@@ -1,7 +1,9 @@
 """Image folders: ``root/<domain>/<class>/<image>`` trees, listed without opening an image."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from experiments.data.catalogue import Catalogue
 from experiments.data.names import same_name
 from geometry.errors import DataError
 
+MOST_NAMED = 5
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
@@ -47,7 +50,10 @@ def read_tree(
     files = {domain: {cls: images_in(root / domain / cls) for cls in folders_in(root / domain)} for domain in domains}
     classes = tuple(sorted({cls for cells in files.values() for cls, images in cells.items() if images}))
     if not classes:
-        raise DataError(f"Expected images as <domain>/<class>/<image> under {root}, found folders but no image.")
+        raise DataError(
+            f"Expected images ({', '.join(EXTENSIONS)}) as <domain>/<class>/<image> under {root}, found folders but "
+            f"no image of these kinds."
+        )
     _require_classes(files, classes, root, allow_missing)
     paths, domain_numbers, labels = [], [], []
     for d, domain in enumerate(domains):
@@ -65,6 +71,54 @@ def read_tree(
         np.array(domain_numbers, dtype=np.int64),
         np.array(labels, dtype=np.int64),
     )
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """What a tree holds below its domains that no catalogue lists.
+
+    Attributes:
+        empty: class folders without a single image, ``domain/class``.
+        others: files in class folders by their ending, where that is none of :data:`EXTENSIONS`.
+    """
+
+    empty: tuple[str, ...]
+    others: Mapping[str, int]
+
+    def words(self) -> str:
+        """What a person should know of it, in one sentence; nothing where nothing was passed over.
+
+        >>> PassedOver(("clip/new",), {".gif": 1}).words()
+        'Passed over: 1 class folder without images (clip/new); 1 file of another kind (.gif).'
+        """
+        said = []
+        if self.empty:
+            named = ", ".join(self.empty[:MOST_NAMED]) + (", ..." if len(self.empty) > MOST_NAMED else "")
+            said.append(f"{len(self.empty)} class folder{'s' * (len(self.empty) > 1)} without images ({named})")
+        if count := sum(self.others.values()):
+            kinds = ", ".join(self.others)
+            said.append(
+                f"{count} file{'s' * (count > 1)} of {'other kinds' if count > 1 else 'another kind'} ({kinds})"
+            )
+        return f"Passed over: {'; '.join(said)}." if said else ""
+
+
+def passed_over(catalogue: Catalogue) -> PassedOver:
+    """What the folders that a catalogue was listed from hold beside its images; nothing where it is no tree.
+
+    Class folders are those beside the ones with images, so that a tree of one domain is looked through as well.
+    """
+    beside = {str(Path(path).parent.parent) for path in catalogue.paths}
+    empty, others = [], Counter[str]()
+    for domain in sorted(beside) if catalogue.root.is_dir() else ():
+        folder = catalogue.root / domain
+        for name in folders_in(folder) if folder.is_dir() else ():
+            if not images_in(folder / name):
+                empty.append((Path(domain) / name).as_posix())
+            for file in _entries(folder / name, directories=False):
+                if not file.lower().endswith(EXTENSIONS):
+                    others[Path(file).suffix.lower() or "without ending"] += 1
+    return PassedOver(tuple(empty), dict(sorted(others.items())))
 
 
 def folders_in(folder: Path) -> list[str]:
@@ -105,11 +159,14 @@ def _require_classes(
     for domain, cells in files.items():
         present = [cls for cls in classes if cells.get(cls)]
         if not present:
-            raise DataError(f"Domain folder {root / domain} holds no image in any class folder.")
+            raise DataError(
+                f"Domain folder {root / domain} holds no image ({', '.join(EXTENSIONS)}) in any class folder."
+            )
         lacking = [cls for cls in classes if not cells.get(cls)]
         if lacking and not allow_missing:
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
             raise DataError(
                 f"Domain {domain!r} has no image of class {lacking[0]!r}{more}, which other domains in {root} have. "
-                f"Restore the folder, or allow missing classes if the data set is like that."
+                f"Restore the folder, or give --allow-missing (in a sweep allow_missing: true) if the data set is like "
+                f"that."
             )

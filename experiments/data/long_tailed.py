@@ -30,6 +30,19 @@ def targets(domains: Sequence[str]) -> tuple[str, ...]:
     return (TEST,) if is_long_tailed(domains) else tuple(domains)
 
 
+def require_sources(name: str, domains: Sequence[str]) -> None:
+    """Refuse a data set of one domain: held out, it leaves nothing to train on.
+
+    Raises:
+        DataError: there is one domain.
+    """
+    if len(domains) == 1:
+        raise DataError(
+            f"{name} has one domain, {domains[0]!r}; holding it out leaves nothing to train on. "
+            f"For one domain give the folder of its classes (root/<class>/<image>) or root/{{train,test}}."
+        )
+
+
 def comes_in_order(catalogue: Catalogue) -> bool:
     """Whether the training images have a folder of their own, so that somebody chose and numbered them."""
     first = {TRAIN: set(), TEST: set()}

@@ -10,7 +10,7 @@ from experiments.algorithms.registry import ALGORITHMS, recorded_options, resolv
 from experiments.config import ModelConfig, OptimConfig, RunConfig
 from experiments.data.datasets import LAYOUTS, open_dataset
 from experiments.data.digits import DOMAINS as DIGITS
-from experiments.data.long_tailed import targets
+from experiments.data.long_tailed import require_sources, targets
 from experiments.data.names import LONG_TAILED, TEST, same_name
 from experiments.data.randomness import named_generator
 from experiments.data.settings.registry import SETTINGS
@@ -104,6 +104,7 @@ def plan(spec: Spec) -> list[Job]:
                 for number, optim in enumerate(optims):
                     config = RunConfig(data, ModelConfig(**spec.model), optim, source.features)
                     require_used(config)
+                    config.model.require_weights()
                     labels = {**at, "algorithm": variant.algorithm, "variant": variant.name, "draw": number}
                     kept = {"keep": spec.keep, "probes": spec.probes}
                     jobs.append(Job(**labels, config=config, digest=config_digest(config), **kept))
@@ -166,13 +167,19 @@ def held_out_domains(source: Source) -> tuple[str, ...]:
 
     Raises:
         UsageError: one that the data set does not have.
-        DataError: all are asked for, and what would tell them is not there.
+        DataError: all are asked for, and what would tell them is not there; there is one domain alone.
     """
-    known = known_domains(source)
+    known, root = known_domains(source), source.data.get("data")
+    # Domains that the spec names are looked up where the data are; a plan can be printed where they are not.
+    looked_up = not source.held_out or (source.features is None and root is not None and Path(root).exists())
+    if known is None and looked_up:
+        known = open_dataset(
+            source.data["dataset"], root, allow_missing=source.data.get("allow_missing", False)
+        ).domains
+    if known is not None and known != (TEST,):
+        require_sources(source.data["dataset"], known)
     if not source.held_out:
-        if known is None:
-            known = open_dataset(source.data["dataset"], source.data.get("data")).domains
-        return targets(known)
+        return targets(known or ())
     for name in source.held_out:
         if known is not None and name not in known:
             raise UsageError(f"Unknown domain {name!r} of {source.data['dataset']}; known: {', '.join(known)}.")

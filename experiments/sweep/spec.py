@@ -11,6 +11,7 @@ from experiments.config import ModelConfig, OptimConfig
 from experiments.data_config import DataConfig
 from experiments.sweep.plain_yaml import read_yaml
 from experiments.sweep.ranges import parse_range
+from experiments.sweep.setting_options import require_setting_options
 from geometry.errors import DataError, TailgeomError, UsageError
 
 KEEP = ("checkpoint", "logits", "splits", "gradients")
@@ -180,10 +181,13 @@ def _source(given: Any) -> Source:
         _require_keys("settings", entry, SETTING_KEYS)
         if "setting" not in entry:
             raise UsageError("Expected setting: NAME in every entry of settings.")
+    settings = tuple(_fields("settings", entry, DataConfig, SETTING_KEYS) for entry in entries)
+    for setting in settings:
+        require_setting_options(setting["setting"], setting.get("setting_options", ()))
     return Source(
         data=data,
         features=None if features is None else Path(_word("features", features)),
-        settings=tuple(_fields("settings", entry, DataConfig, SETTING_KEYS) for entry in entries),
+        settings=settings,
         held_out=() if held_out == "all" else tuple(_word("held_out", name) for name in _list("held_out", held_out)),
     )
 

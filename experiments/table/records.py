@@ -79,9 +79,9 @@ def read_records(paths: Iterable[Path], only: Sequence[str] = ()) -> Records:
 
     Raises:
         DataError: a path holds none of them, or a file is broken.
-        UsageError: ``only`` is not of that form.
+        UsageError: ``only`` is not of that form or names what no run has; a path is an artifact.
     """
-    wanted = _wanted(only)
+    wanted, known = _wanted(only), _Known()
     runs: dict[tuple[Path, Place, int], Run] = {}  # two rows of a sweep may share one run
     states: dict[Place, dict[str, int]] = {}
     errors: dict[str, str] = {}
@@ -95,6 +95,7 @@ def read_records(paths: Iterable[Path], only: Sequence[str] = ()) -> Records:
             found, planned = _read_sweep(source) if source.suffix in (".csv", ".json") else _read_run(source)
             seen = {key[:2] for key in runs}
             for place, state, error, where, seed, draw in planned:
+                known.add(place, seed)
                 if not _is_wanted(place, seed, wanted):
                     continue
                 told = planned_draws.setdefault((place, seed), {})
@@ -105,9 +106,11 @@ def read_records(paths: Iterable[Path], only: Sequence[str] = ()) -> Records:
                 if error:
                     errors[str(where)] = error
             for run in found:
+                known.add(run.place, run.seed)
                 if not _is_wanted(run.place, run.seed, wanted):
                     continue
                 runs.setdefault((run.path.resolve(), run.place, run.draw), run)
+    known.require(wanted)
     unfinished = {
         cell: missing
         for cell, draws in planned_draws.items()
@@ -134,6 +137,24 @@ def _is_wanted(place: Place, seed: int, wanted: Mapping[str, set[str]]) -> bool:
     return all(str(known[name]) in values for name, values in wanted.items())
 
 
+class _Known:
+    """The values of every name of :data:`AXES` that the runs have, before any is left out."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, set[str]] = {name: set() for name in AXES}
+
+    def add(self, place: Place, seed: int) -> None:
+        for name, value in {**place._asdict(), "seed": seed}.items():
+            self._values[name].add(str(value))
+
+    def require(self, wanted: Mapping[str, set[str]]) -> None:
+        for name, values in wanted.items():
+            known = self._values[name]
+            if known and (unknown := sorted(values - known)):
+                listed = ", ".join(sorted(known))
+                raise UsageError(f"No run has {name}={unknown[0]}; the runs have {listed}.")
+
+
 def _sources(path: Path) -> list[Path]:
     """The sweep.json, results.csv or run directories at or under a path."""
     if path.is_file() and path.suffix == ".csv":
@@ -148,6 +169,10 @@ def _sources(path: Path) -> list[Path]:
         for file in sorted(path.glob("**/config.yaml"))
         if not inside.intersection(file.parents) and not any(part.startswith(".") for part in file.parent.parts)
     ]
+    if not sweeps + lone + runs and ((path / "manifest.json").exists() or path.suffix in (".npz", ".safetensors")):
+        raise UsageError(
+            f"{path} is an artifact; tables and studies take runs, and `tailgeom report` sets artifacts side by side."
+        )
     if not sweeps + lone + runs:
         raise DataError(f"Expected a sweep, a run or a results.csv at {path}, found none of them.")
     return sweeps + lone + runs

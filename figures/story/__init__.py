@@ -34,6 +34,7 @@ def write_report(models: Mapping[str, Model], study: Study, out: Path) -> Path:
         *(margin_curves, bound, checks, plane_of_features, making),
     )
     sections = [section for section in (chapter(desk) for chapter in chapters) if section is not None]
+    desk.write()  # nothing is written where a chapter cannot be
     subtitle = f"{' beside '.join(models)} · {study.origin}"
     results = {name: dict(model.results) for name, model in models.items()}
     return render(study.title, subtitle, sections, Path(out) / "report.html", results)

@@ -1,8 +1,10 @@
 """Chapter: neural collapse and minority collapse."""
 
+from collections.abc import Sequence
+
 from figures import collapse
 from figures.report import Section, Table
-from figures.story.desk import Desk
+from figures.story.desk import Desk, Payload
 
 COLLAPSE_METRICS = {
     "nc1": "NC1: within / between scatter",
@@ -27,14 +29,14 @@ def collapsing(desk: Desk) -> Section:
             }
             for metric in COLLAPSE_METRICS
         }
-    size = len(desk.study.classes)
+    simplex = _simplex_cosine([model["overall"] for model in desk.result("measure").values()])
     panel = desk.panel(
         "collapse",
         collapse.figure(
             models,
             labels=COLLAPSE_METRICS,
             log=("nc1", "cdnv"),
-            references={"means_cosine": -1 / (size - 1), "nc4": 1.0},
+            references={"nc4": 1.0} | ({} if simplex is None else {"means_cosine": simplex}),
         ),
         "Balanced collapse metrics on the training samples, over all classes and per shot group; dotted: "
         "full collapse.",
@@ -78,6 +80,13 @@ def collapsing(desk: Desk) -> Section:
         "can lie at their edge."
     )
     return Section("Neural collapse and minority collapse", [text], [panel], [table])
+
+
+def _simplex_cosine(scopes: Sequence[Payload]) -> float | None:
+    """-1/(K - 1) for the K classes that were measured; None where models differ in them, or K is one."""
+    sizes = {len(scope["balanced"]["groups"]["all"]["classes"]) for scope in scopes}
+    size = sizes.pop()
+    return None if sizes or size < 2 else -1 / (size - 1)
 
 
 def _whole(value: float | None) -> str:

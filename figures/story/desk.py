@@ -1,7 +1,7 @@
 """What a report is told from, and where its figures are drawn."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +71,22 @@ class Study:
 
 @dataclass
 class Desk:
-    """Where figures are drawn: every one is saved as PDF and PNG and becomes a panel."""
+    """Where figures are drawn: every one becomes a panel, and all are saved as PDF and PNG once the last is drawn."""
 
     folder: Path
     models: Mapping[str, Model]
     study: Study
+    drawn: dict[str, Figure] = field(default_factory=dict)
 
     def panel(self, name: str, figure: Figure, caption: str, command: str, alt: str) -> Panel:
-        """Draw one figure into the folder and give its panel."""
-        paths = style.save(figure, self.folder / name)
-        return Panel(next(path for path in paths if path.suffix == ".png"), caption, command, alt)
+        """Keep one figure for the folder and give its panel."""
+        self.drawn[name] = figure
+        return Panel(self.folder / f"{name}.png", caption, command, alt)
+
+    def write(self) -> None:
+        """Write every figure into the folder."""
+        for name, figure in self.drawn.items():
+            style.save(figure, self.folder / name)
 
     def result(self, command: str) -> dict[str, Payload]:
         """One command's payload for each model."""

@@ -1,6 +1,10 @@
 """Chapter: learned against optimal geometry."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from figures import angles, gram, plane
 from figures.report import Section, Table
@@ -16,6 +20,18 @@ def _angles(entry: Payload) -> dict[str, Any]:
     return {**parts, "rms": entry["blocks"][0]["rms"]}
 
 
+def _among(values: Any, classes: Sequence[str], names: Sequence[str], axes: int) -> NDArray[np.float64]:
+    """An array over the classes of one model as one over the classes of all, NaN where the model lacks a class.
+
+    >>> _among([1.0, 2.0], ["cat", "owl"], ["cat", "dog", "owl"], axes=1)
+    array([ 1., nan,  2.])
+    """
+    given = np.array(values, dtype=np.float64)
+    whole = np.full((len(names),) * axes + given.shape[axes:], np.nan)
+    whole[np.ix_(*[[names.index(name) for name in classes]] * axes)] = given
+    return whole
+
+
 def optimal(desk: Desk) -> Section:
     """Gram matrices, the plane, and the distance to every theory."""
     panels = []
@@ -24,15 +40,22 @@ def optimal(desk: Desk) -> Section:
         found = {name: entry for name, payload in results.items() if (entry := _comparison(payload, of)) is not None}
         if not found:
             continue
-        names = next(iter(found.values()))["classes"]
+        # One model may lack a class that another has.
+        held = {name for entry in found.values() for name in entry["classes"]}
+        names = [name for name in desk.study.classes if name in held]
+        grams = {
+            name: {part: _among(entry[part], entry["classes"], names, axes=2) for part in ("learned", "optimal")}
+            for name, entry in found.items()
+        }
+        points = {
+            name: [_among(points, entry["classes"], names, axes=1) for points in entry["plane"]["points"]]
+            for name, entry in found.items()
+        }
         panels.append(
             desk.panel(
                 f"gram_{of}",
                 gram.figure(
-                    {
-                        name: {"learned": entry["learned"], "optimal": entry["optimal"], "error": entry["gram_error"]}
-                        for name, entry in found.items()
-                    },
+                    {name: grams[name] | {"error": entry["gram_error"]} for name, entry in found.items()},
                     class_names=names,
                     label="cosine of centred class means",
                 ),
@@ -49,8 +72,8 @@ def optimal(desk: Desk) -> Section:
                 plane.figure(
                     {
                         name: {
-                            "learned": entry["plane"]["points"][0],
-                            "optimal": entry["plane"]["points"][1],
+                            "learned": points[name][0],
+                            "optimal": points[name][1],
                             "share": entry["plane"]["shares"][0],
                         }
                         for name, entry in found.items()

@@ -22,6 +22,8 @@ def whole(tailgeom, tmp_path, tiny_tree):
     words = ("--backbone", "small_cnn", "--image-size", "16", "--device", "cpu", "--out", tmp_path / "features")
     code, _, err = tailgeom("extract", "--data", tiny_tree, "--dataset", "mine", "--all", *words)
     assert code == 0, err
+    assert "untrained network" in err
+    assert load(tmp_path / "features").provenance["frozen"]["model"]["weights"] == "none"
     return tmp_path / "features"
 
 

@@ -160,3 +160,18 @@ def test_one_model_without_a_target(study, fits):
     data["ERM"]["labels"] = [0]
     with pytest.raises(ValueError, match="ERM, got 100, 1, 100"):
         embedding.figure(data, class_names=study.classes, domain_names=DOMAINS)
+
+
+def test_what_is_not_drawn_is_marked_in_the_legend(fits):
+    data = {"coordinates": np.eye(3, 2), "labels": [0, 2, 2], "domains": [1, 1, 1], "method": "pca"}
+    names = {"class_names": ["cat", "dog", "owl"], "domain_names": ["day", "night"]}
+    for models in ({"one": data}, {"one": data, "other": data}):
+        figure = embedding.figure(models, **names, held_out="night")
+        fits(figure, style.DOUBLE)
+        legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+        classes, domains = ([text.get_text() for text in legend.get_texts()] for legend in legends)
+        assert classes == ["cat", "dog (none)", "owl"]
+        assert domains == ["day (none)", "night (target, hollow)"]
+    other = data | {"labels": [1, 1, 1]}  # drawn in one panel at least
+    figure = embedding.figure({"one": data, "other": other}, **names)
+    assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == names["class_names"]

@@ -1,5 +1,7 @@
 """Gram matrices, the plane of class vectors and the collapse metrics are drawn as measured."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,18 @@ def test_a_narrow_logarithmic_axis_still_has_numbers(fits):
     fits(figure, style.SINGLE)
     low, high = figure.axes[0].get_xlim()
     assert any(low <= float(label) <= high for label in ticks(figure.axes[0].xaxis))
+
+
+@pytest.mark.parametrize("low", [0.0123, 0.1, 0.47, 0.9])
+@pytest.mark.parametrize("ratio", [1.02, 1.3, 2.0, 3.0, 4.9, 5.1, 12.0, 40.0])
+def test_numbers_on_a_narrow_logarithmic_axis_do_not_overprint(low, ratio):
+    intervals = [{"estimate": x, "low": x, "high": x} for x in (low, low * ratio)]
+    models = {str(i): dict.fromkeys(("cdnv", "b", "c"), value) for i, value in enumerate(intervals)}
+    figure = collapse.figure(models, log=("cdnv",))
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    first, last = axes.get_xlim()
+    labels = [text for text in axes.get_xticklabels() if first <= text.get_position()[0] <= last]
+    boxes = [text.get_window_extent() for text in labels if text.get_text()]
+    assert len(boxes) >= 2 - (ratio < 1.1)
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))

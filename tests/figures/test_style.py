@@ -71,3 +71,12 @@ print(sorted(banned & set(sys.modules)))
 def test_the_report_needs_no_matplotlib():
     code = "import sys, figures.report; print('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_long_names_that_begin_alike_stay_apart():
+    names = [f"Northern_spotted_woodpecker_{kind}" for kind in ("male", "female", "young")]
+    for most in (12, 16, 17):
+        short = [style.shorten(name, most) for name in names]
+        assert len(set(short)) == 3
+        assert {len(name) for name in short} == {most}
+    assert style.shorten("x" * 16) == "x" * 16

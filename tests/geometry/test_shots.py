@@ -1,5 +1,6 @@
 """Shot groups by mean training count over the sources; boundaries belong to the outer groups."""
 
+import numpy as np
 import pytest
 
 from geometry.errors import UsageError
@@ -22,3 +23,8 @@ def test_masks_name_only_groups_that_occur():
 def test_thresholds_that_cannot_be(many, few):
     with pytest.raises(UsageError, match="many > few"):
         ShotThresholds(many, few)
+
+
+def test_no_source_domain_has_no_mean():
+    with pytest.raises(UsageError, match="at least one source domain"):
+        shot_groups(np.zeros((0, 3)), ShotThresholds(many=100, few=20))

@@ -1,7 +1,8 @@
 """Imbalance settings: named generators of training counts per source domain and class."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,6 +30,24 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
+def resolve_parameters(setting: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of a setting, with its own values for those that are not given.
+
+    Raises:
+        UsageError: an unknown setting or parameter (the known ones are listed).
+    """
+    if setting not in SETTINGS:
+        raise UsageError(f"Unknown setting {setting!r}; known are {', '.join(SETTINGS)}.")
+    known = {
+        name: option.default
+        for name, option in inspect.signature(SETTINGS[setting]).parameters.items()
+        if option.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    if unknown := sorted(set(parameters) - set(known)):
+        raise UsageError(f"Setting {setting} has no parameter {unknown[0]!r}; it has {', '.join(known)}.")
+    return known | dict(parameters)
+
+
 def make_counts(
     setting: str,
     sizes: ArrayLike,
@@ -54,16 +73,7 @@ def make_counts(
         UsageError: an unknown setting or parameter (the known ones are listed), a parameter out of range.
         DataError: a cell with too few images, named.
     """
-    if setting not in SETTINGS:
-        raise UsageError(f"Unknown setting {setting!r}; known are {', '.join(SETTINGS)}.")
-    generate = SETTINGS[setting]
-    known = {
-        name: option.default
-        for name, option in inspect.signature(generate).parameters.items()
-        if option.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-    if unknown := sorted(set(parameters) - set(known)):
-        raise UsageError(f"Setting {setting} has no parameter {unknown[0]!r}; it has {', '.join(known)}.")
+    resolved = resolve_parameters(setting, parameters)
     validation = require_whole(validation, "a number of validation images")
     table = np.asarray(sizes, dtype=np.int64)
     if table.shape != (len(domains), len(classes)) or table.size == 0:
@@ -74,10 +84,9 @@ def make_counts(
             f"Domain {domains[domain]!r}, class {classes[label]!r} has {table[domain, label]} images; {validation} to "
             f"validate and at least 1 to train are asked for. Ask for fewer validation images."
         )
-    resolved = known | parameters
     # Ties between class sizes are settled by name, so the counts must not depend on the order of the columns.
     rank = np.argsort(np.argsort(list(classes)))
-    counts = generate(available, rank, named_generator(seed, "setting", setting), **resolved)
+    counts = SETTINGS[setting](available, rank, named_generator(seed, "setting", setting), **resolved)
     result = CountTable(
         setting, tuple(domains), tuple(classes), counts, int(seed), {**resolved, "validation": validation}
     )

@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.data.folders import read_tree
+from experiments.data.folders import PassedOver, passed_over, read_tree
 from geometry.errors import DataError
 
 
@@ -68,3 +68,21 @@ def test_expected_domains_are_found_by_folded_name_and_no_others(make_tree):
     assert data.classes == ("a",)
     with pytest.raises(DataError, match=r"'Clipart'.*art"):
         read_tree(root, expected_domains=("Art", "Clipart"))
+
+
+def test_what_is_passed_over_is_counted(make_tree):
+    root = make_tree({"photo": {"dog": 2, "house": 0}, "sketch": {"dog": 1, "house": 0, "zebu": 0}})
+    for name in ("a.gif", "b.GIF", "readme"):
+        (root / "sketch" / "dog" / name).write_text("")
+    (root / "photo" / "dog" / ".DS_Store").write_text("")
+    found = passed_over(read_tree(root))
+    assert found == PassedOver(("photo/house", "sketch/house", "sketch/zebu"), {".gif": 2, "without ending": 1})
+    assert found.words().startswith("Passed over: 3 class folders without images (photo/house")
+    assert passed_over(read_tree(make_tree({"photo": {"dog": 1}}, root=root.parent / "whole"))).words() == ""
+
+
+def test_accepted_kinds_and_the_option_are_named(make_tree, tmp_path):
+    with pytest.raises(DataError, match=r"\.jpg.*\.webp.*no image"):
+        read_tree(make_tree({"photo": {"dog": 2}}, extension="gif"))
+    with pytest.raises(DataError, match="--allow-missing"):
+        read_tree(make_tree({"photo": {"dog": 2, "cat": 1}, "sketch": {"dog": 2}}, root=tmp_path / "lacking"))
