@@ -64,8 +64,8 @@ class EclOptions:
         check_temperature(self.tau)
         check_prototype_share(self.prototype_share)
         check_views(self.views)
-        if not (min(self.alpha, self.beta, self.gamma) >= 0 and 0 <= self.warmup < 1):
-            raise UsageError(f"Expected alpha, beta and gamma >= 0 and warmup in [0, 1), got {self}.")
+        if not (min(given := (self.alpha, self.beta, self.gamma)) >= 0 and 0 <= self.warmup < 1):
+            raise UsageError(f"Expected alpha, beta, gamma >= 0 and warmup in [0, 1), got {given} and {self.warmup}.")
 
 
 class ECL(BCL):
