@@ -33,6 +33,7 @@ from torch import Tensor
 
 from experiments.named_values import differences
 from geometry.atomic import (
+    read_directory,
     readable_directory,
     recover_directory,
     replacing,
@@ -42,7 +43,6 @@ from geometry.atomic import (
 )
 from geometry.errors import DataError, UsageError
 
-READ_ATTEMPTS = 5
 CHECKPOINT_FILES = ("model.safetensors", "selected.safetensors", "state.pt")
 # What may lie in a directory before the run does: what a sweep or a shell puts there, and what a kill left behind.
 LOGS = (".log", ".out", ".err")
@@ -194,28 +194,7 @@ class RunDirectory:
         Raises:
             DataError: it is broken.
         """
-        for _ in range(READ_ATTEMPTS):
-            directory = readable_directory(self.path / "checkpoint")
-            if not directory.exists():
-                return None
-            before = _identity(directory)
-            try:
-                state = torch.load(directory / "state.pt", map_location="cpu", weights_only=True)
-                checkpoint = Checkpoint(
-                    step=state.pop("step"),
-                    weights=load_file(directory / "model.safetensors"),
-                    selected=load_file(directory / "selected.safetensors"),
-                    state=state,
-                )
-            except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError, EOFError) as error:
-                if _identity(directory) == before:
-                    raise DataError(
-                        f"The checkpoint in {directory} is broken ({error}); delete it to start over."
-                    ) from error
-                continue  # a trainer put a new one in its place while it was read
-            if _identity(directory) == before:
-                return checkpoint
-        raise DataError(f"The checkpoint in {self.path} is being replaced faster than it can be read; try again.")
+        return read_directory(self.path / "checkpoint", _read_checkpoint)
 
     def save_snapshot(self, step: int, weights: dict[str, Tensor]) -> None:
         """Keep the algorithm's parameters and buffers after ``step`` steps, whole or not at all."""
@@ -277,19 +256,27 @@ class RunDirectory:
         write_text(self.path / "done", "")
 
 
+def _read_checkpoint(directory: Path) -> Checkpoint | None:
+    if not directory.exists():
+        return None
+    try:
+        state = torch.load(directory / "state.pt", map_location="cpu", weights_only=True)
+        return Checkpoint(
+            step=state.pop("step"),
+            weights=load_file(directory / "model.safetensors"),
+            selected=load_file(directory / "selected.safetensors"),
+            state=state,
+        )
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError, EOFError) as error:
+        raise DataError(f"The checkpoint in {directory} is broken ({error}); delete it to start over.") from error
+
+
 def _write_through(file: Path, content: bytes) -> None:
     """Write a file and wait until the disk has it."""
     with file.open("wb") as opened:
         opened.write(content)
         opened.flush()
         os.fsync(opened.fileno())
-
-
-def _identity(directory: Path) -> int | None:
-    try:
-        return directory.stat().st_ino
-    except FileNotFoundError:
-        return None
 
 
 def _savable(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.atomic import plain, read_json, readable_directory, replacing_directory
+from geometry.atomic import plain, read_directory, read_json, replacing_directory
 from geometry.errors import DataError, UsageError
 from geometry.shots import ShotThresholds
 
@@ -25,7 +25,10 @@ PROBE = "probe/"
 
 def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """The arrays and the manifest at ``path`` (a directory, ``.npz`` or ``.safetensors``)."""
-    path = readable_directory(path)
+    return read_directory(path, _read)
+
+
+def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
     if not path.exists():
         raise DataError(f"Expected an artifact at {path}, found nothing there.")
     if path.is_dir():

@@ -5,15 +5,18 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from geometry.errors import DataError, UsageError
+
+READ_ATTEMPTS = 5
+Read = TypeVar("Read")
 
 
 def plain(value: Any) -> Any:
@@ -147,6 +150,40 @@ def readable_directory(path: Path) -> Path:
     previous = _previous(path)
     # Asked a second time: a writer that finishes between the questions leaves the new directory at `path`.
     return previous if not path.exists() and previous.exists() and not path.exists() else path
+
+
+def read_directory(path: Path, read: Callable[[Path], Read]) -> Read:
+    """What ``read`` makes of the directory ``path``, all of its files from one and the same replacement.
+
+    Args:
+        path: where the directory lies.
+        read: given the place where it can be read now (:func:`readable_directory`), returns what is there or raises
+            DataError; called again when a writer took that place away under it.
+
+    Raises:
+        DataError: ``read`` raised it of a directory that nobody touched, or it is replaced faster than it can be read.
+    """
+    for _ in range(READ_ATTEMPTS):
+        place = readable_directory(path)
+        before = _version(place)
+        try:
+            found = read(place)
+        except DataError:
+            if readable_directory(path) == place and _version(place) == before:
+                raise
+            continue
+        if _version(place) == before:
+            return found
+    raise DataError(f"{path} is being replaced faster than it can be read; try again.")
+
+
+def _version(place: Path) -> tuple[int, int] | None:
+    """What changes when another directory comes to lie at ``place``, or when its files are removed one by one."""
+    try:
+        found = place.stat()
+    except OSError:  # nothing there, or nothing that can be there
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def recover_directory(path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from geometry.atomic import (
     plain,
+    read_directory,
     read_json,
     readable_directory,
     recover_directory,
@@ -78,6 +79,49 @@ def test_a_reader_between_the_two_renames_does_not_stop_the_writer(tmp_path, mon
         monkeypatch.setattr(type(path), "replace", then_read)
     assert found == [["old"], ["new"]]
     assert [entry.name for entry in tmp_path.iterdir()] == ["d"]
+
+
+@pytest.mark.parametrize("cut_short", [True, False])
+def test_a_reader_overtaken_by_the_end_of_a_replacement_reads_the_new_directory(tmp_path, cut_short):
+    """The old directory is emptied file by file: it is still there, by the same inode, with a file too few."""
+    path, previous = tmp_path / "d", tmp_path / ".d.previous"
+    previous.mkdir()
+    for name in ("first", "second"):
+        (previous / name).write_text("old")
+
+    def read(place):
+        found = [(place / "first").read_text()]
+        if place == previous:
+            path.mkdir()
+            for name in ("first", "second"):
+                (path / name).write_text("new")
+            (previous / ("second" if cut_short else "first")).unlink()
+        try:
+            return [*found, (place / "second").read_text()]
+        except FileNotFoundError as error:
+            raise DataError("a file is missing") from error
+
+    assert read_directory(path, read) == ["new", "new"]
+
+
+def test_a_broken_directory_is_complained_of_once_and_one_that_never_rests_in_the_end(tmp_path):
+    path, asked = tmp_path / "d", []
+    path.mkdir()
+
+    def broken(place):
+        asked.append(place)
+        raise DataError("a file is missing")
+
+    with pytest.raises(DataError, match="a file is missing"):
+        read_directory(path, broken)
+    assert asked == [path]
+
+    def replaced(place):
+        path.rename(tmp_path / f"old {len(list(tmp_path.iterdir()))}")
+        path.mkdir()
+
+    with pytest.raises(DataError, match="faster than it can be read"):
+        read_directory(path, replaced)
 
 
 def test_the_only_whole_directory_is_not_deleted_before_the_new_one_is_in_place(tmp_path, monkeypatch):
