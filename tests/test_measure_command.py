@@ -80,7 +80,12 @@ def test_logits_of_another_classifier_are_told(tailgeom, artifact, tmp_path, com
     assert tailgeom(name, artifact.save(tmp_path / "y"), *options)[2] == ""
 
 
-def test_measure_keeps_the_note(tailgeom, artifact, tmp_path):
+@pytest.mark.parametrize(
+    "command", [("measure", *QUICK), ("bound", "--resamples", "20"), ("compare", "--resamples", "20")]
+)
+def test_every_result_keeps_the_note(tailgeom, artifact, tmp_path, command):
     swapped = replace(artifact, logits=artifact.logits[:, [1, 0, 2, 3, 4]])
-    note = json.loads(tailgeom("measure", swapped.save(tmp_path / "x"), "--json", *QUICK)[1])["note"]
-    assert note.startswith("The logits are not the scores of the head: ")
+    name, *options = command
+    found = json.loads(tailgeom(name, swapped.save(tmp_path / "x"), "--json", *options)[1])
+    assert found["note"].startswith("The logits are not the scores of the head: ")
+    assert "note" not in json.loads(tailgeom(name, artifact.save(tmp_path / "y"), "--json", *options)[1])

@@ -93,10 +93,12 @@ class Analysis(ABC):
         return plain(self.origin(artifact)) | self.contents(result)
 
     def origin(self, artifact: Artifact) -> dict[str, Any]:
-        """What decides the numbers: command, artifact, settings and the code's version."""
+        """What decides the numbers, command, artifact, settings and code's version, and a note on an odd artifact."""
         from experiments.provenance import code_version
+        from geometry.linear_head import head_note
 
-        return {
+        note = head_note(artifact)
+        return ({"note": note} if note else {}) | {
             "command": self.command_line(),
             "artifact_digest": artifact.digest(),
             "settings": self.settings(),
@@ -112,14 +114,13 @@ class Analysis(ABC):
     def run(self) -> int:
         """Analyse, print, save."""
         from experiments.cli.output import emit_json, say, working
-        from geometry.head_agreement import head_note
 
         with working(self.command_line()):
             artifact = load(self.path())
-            if note := head_note(artifact):
-                say(note)
             result = self.analyse(artifact)
             payload = self.payload(artifact, result)
+        if "note" in payload:
+            say(payload["note"])
         if self.out is not None:
             self.save(self.out, payload, result)
             self.draw(self.out, payload)

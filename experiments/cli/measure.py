@@ -22,15 +22,11 @@ ROWS = {"pseudo_labels": PseudoLabelRow, "prototypes": PrototypeRow}
 
 @dataclass(frozen=True)
 class Measured:
-    """A collapse report, one of the pseudo-labels of unlabelled training samples, and one of a loss's prototypes.
-
-    ``note`` says of the artifact what a reader of the numbers must know, where there is something.
-    """
+    """A collapse report, one of the pseudo-labels of unlabelled training samples, and one of a loss's prototypes."""
 
     collapse: Any
     pseudo_labels: Any = None
     prototypes: Any = None
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,13 +84,12 @@ class Measure(StudyAnalysis):
     def analyse(self, artifact: Artifact) -> Any:
         """The collapse report, and those of pseudo-labels and prototypes where there are any."""
         from geometry.collapse import measure
-        from geometry.head_agreement import head_note
 
         predicted = self.split == UNLABELLED and artifact.logits is not None
         quality = pseudo_label_quality(artifact, threshold=self.threshold) if predicted else None
         collapse = measure(artifact, split=self.split or None, resamples=self.resamples, seed=self.seed)
         found = None if prototype_space(artifact) is None else prototype_report(artifact, split=self.split or None)
-        return Measured(collapse, quality, found, head_note(artifact))
+        return Measured(collapse, quality, found)
 
     def settings(self) -> dict[str, Any]:
         """The options that decide the numbers."""
@@ -107,7 +102,7 @@ class Measure(StudyAnalysis):
 
         more = {name: getattr(result, name) for name in ROWS}
         found = {name: plain(report) for name, report in more.items() if report is not None}
-        return dict(plain(result.collapse)) | found | ({"note": result.note} if result.note else {})
+        return dict(plain(result.collapse)) | found
 
     def more_tables(self, result: Any) -> Mapping[str, Table]:
         """Pseudo-labels and prototypes by group and class."""

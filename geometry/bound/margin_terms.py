@@ -13,8 +13,9 @@ from geometry.bound.margin import (
 )
 from geometry.bound.missing import Missing
 from geometry.bound.risk import Array
-from geometry.bound.samples import head_scores, logits_follow_head, source_samples
+from geometry.bound.samples import source_samples
 from geometry.bound.setting import Index, Setting
+from geometry.linear_head import follows_head, head_scores
 
 
 def margins(setting: Setting) -> list[MarginDistribution | Missing]:
@@ -100,6 +101,6 @@ def _margins_in(setting: Setting, scale: str) -> tuple[Array | None, str]:
     if artifact.head_weight is None:
         return None, "a distance in feature space needs the weights of a linear head"
     from_head = head_scores(artifact)
-    same = logits_follow_head(artifact, from_head)
+    same = follows_head(artifact)
     note = "" if same else "the logits are not those of the head; distances are to the head's own boundary"
     return geometric_margin(from_head, artifact.labels, artifact.head_weight), note

@@ -97,26 +97,6 @@ def target_samples(artifact: Artifact, split: str = "target") -> Selection:
     return _sample_set(artifact, "target", (), np.flatnonzero(chosen), reason)
 
 
-def head_scores(artifact: Artifact) -> NDArray[np.float64]:
-    """``(N, K)`` scores ``features @ head_weight.T + head_bias`` in float64.
-
-    Raises:
-        DataError: the artifact has no head weight.
-    """
-    artifact.require("head_weight")
-    assert artifact.head_weight is not None
-    scores = artifact.features.astype(np.float64) @ artifact.head_weight.astype(np.float64).T
-    return scores if artifact.head_bias is None else scores + artifact.head_bias.astype(np.float64)
-
-
-def logits_follow_head(artifact: Artifact, scores: NDArray[np.float64]) -> bool:
-    """Whether the stored logits are the head's scores to single precision (True when none are stored)."""
-    if artifact.logits is None:
-        return True
-    tolerance = 1e-3 * max(1.0, float(np.abs(scores).max()))
-    return bool(np.abs(scores - artifact.logits.astype(np.float64)).max() <= tolerance)
-
-
 def _outside_target(artifact: Artifact, target_split: str) -> NDArray[np.bool_]:
     keep = np.ones(len(artifact.labels), dtype=bool)
     if artifact.held_out is not None:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from geometry.artifact import Artifact
 from geometry.bound.risk import Array
-from geometry.bound.samples import SampleSet, head_scores, source_samples, target_samples
+from geometry.bound.samples import SampleSet, source_samples, target_samples
 from geometry.labelled import has_unlabelled, labelled_counts
+from geometry.linear_head import head_scores
 from geometry.shots import group_masks
 
 TARGET_PAIR = "target | sources"

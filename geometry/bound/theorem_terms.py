@@ -11,10 +11,10 @@ from geometry.bound.missing import Missing
 from geometry.bound.posterior_sides import NO_PROBES, posterior_sides
 from geometry.bound.posterior_sides import THEOREM as POSTERIOR_THEOREM
 from geometry.bound.risk import Risk
-from geometry.bound.samples import head_scores
 from geometry.bound.setting import TARGET_PAIR, Setting
 from geometry.bound.sides import Sides, label_shift_sides, prototype_sides
 from geometry.bound.theorems import LabelShiftBound, label_shift_bound
+from geometry.linear_head import head_scores
 
 NO_CLASS = "the sources and the target share no class"
 

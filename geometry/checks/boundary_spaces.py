@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from geometry.artifact import Artifact
 from geometry.bound.margin import geometric_margin
-from geometry.bound.samples import head_scores, logits_follow_head
 from geometry.errors import DataError
+from geometry.linear_head import follows_head, head_scores
 from geometry.shots import group_masks
 
 Array = NDArray[np.float64]
@@ -91,7 +91,7 @@ def feature_space(artifact: Artifact) -> Space:
     assert artifact.head_weight is not None
     labels, from_head = artifact.labels, head_scores(artifact)
     scores = from_head if artifact.logits is None else artifact.logits.astype(np.float64)
-    follows = logits_follow_head(artifact, from_head)
+    follows = follows_head(artifact)
     return Space(
         name=FEATURES,
         confidence=log_odds(scores, labels),

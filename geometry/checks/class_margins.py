@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from geometry.artifact import Artifact
 from geometry.bound.margin import SCALES, geometric_margin, score_margin
-from geometry.bound.samples import head_scores, logits_follow_head
 from geometry.checks.count_slope import count_slope, permutation_p, plain_slopes
 from geometry.intervals import Interval, percentile_interval, undefined
+from geometry.linear_head import follows_head, head_scores
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -66,7 +66,7 @@ def margins_in_scales(artifact: Artifact) -> tuple[dict[str, Array], dict[str, s
     if not np.isfinite(distance).all():
         return margins, {"geometric": "some distances are infinite because head rows coincide"}
     margins["geometric"] = distance
-    same = logits_follow_head(artifact, scores)
+    same = follows_head(artifact)
     return margins, {} if same else {"": "the logits are not those of the head; distances are to its own boundary"}
 
 

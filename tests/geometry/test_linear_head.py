@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from geometry.artifact import Artifact
-from geometry.head_agreement import MOST_SAMPLES, TOLERANCE, head_disagreement, head_note
+from geometry.errors import DataError
+from geometry.linear_head import MOST_SAMPLES, TOLERANCE, follows_head, head_disagreement, head_note, head_scores
 
 
 def planted(n=60, k=4, d=7, seed=0):
@@ -35,6 +36,18 @@ def naive(artifact):
     return largest / np.std(centred)
 
 
+def test_the_scores_are_those_of_a_naive_loop():
+    artifact = planted()
+    for changed in (artifact, replace(artifact, head_bias=None), replace(artifact, logits=None)):
+        found = head_scores(changed)
+        for i, f in enumerate(changed.features):
+            for c, row in enumerate(changed.head_weight):
+                bias = 0.0 if changed.head_bias is None else changed.head_bias[c]
+                assert found[i, c] == pytest.approx(sum(w * x for w, x in zip(row, f, strict=True)) + bias)
+    with pytest.raises(DataError, match="head_weight"):
+        head_scores(replace(artifact, head_weight=None, head_bias=None))
+
+
 def test_the_share_is_that_of_a_naive_loop():
     artifact = planted()
     assert head_disagreement(artifact) == pytest.approx(0, abs=1e-12)
@@ -52,6 +65,9 @@ def test_swapped_columns_and_a_missing_bias_are_told_and_a_constant_is_not():
     assert "differ from features @ head_weight.T" in head_note(replace(artifact, logits=artifact.logits[:, ::-1]))
     assert head_note(replace(artifact, head_bias=None))
     assert head_note(replace(artifact, logits=2 * artifact.logits))
+    assert follows_head(artifact)
+    assert not follows_head(replace(artifact, logits=artifact.logits[:, ::-1]))
+    assert follows_head(replace(artifact, logits=None))
     assert head_note(replace(artifact, logits=None)) == ""
     assert head_note(replace(artifact, head_weight=None, head_bias=None)) == ""
 
