@@ -131,7 +131,9 @@ def _resampled_means(
 ) -> Iterator[Array]:
     """Class means ``(P, D)`` on resamples that redraw the samples of each class with replacement.
 
-    Many resamples of a class at once are one matrix product, of how often each sample was drawn with the samples.
+    Redrawn means of n samples scatter with divisor n, the mean itself with n - 1: they are moved away from the sample's
+    by ``sqrt(n/(n-1))`` (Rao and Wu 1988). Many resamples of a class at once are one matrix product, of how often each
+    sample was drawn with the samples.
     """
     rng = np.random.default_rng(seed)
     widest = max(len(members) * vectors.shape[1], max(map(len, members)))
@@ -141,5 +143,8 @@ def _resampled_means(
         for k, index in enumerate(members):
             drawn = rng.integers(0, len(index), (size, len(index))) + len(index) * np.arange(size)[:, None]
             times = np.bincount(drawn.ravel(), minlength=size * len(index)).reshape(size, len(index))
-            means[:, k] = times.astype(np.float64) @ vectors[index].astype(np.float64) / len(index)
+            samples = vectors[index].astype(np.float64)
+            middle = samples.mean(axis=0)
+            widening = np.sqrt(len(index) / max(len(index) - 1, 1))
+            means[:, k] = middle + widening * (times.astype(np.float64) @ (samples - middle) / len(index))
         yield from means

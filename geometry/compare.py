@@ -11,7 +11,7 @@ from geometry.class_vectors import LearnedVectors, learned_vectors
 from geometry.collapse.minority import minority_classes
 from geometry.collapse.ranks import gram_ranks
 from geometry.errors import DataError, UsageError
-from geometry.intervals import Interval, reflected_interval
+from geometry.intervals import Interval, wider_interval
 from geometry.optimum.resolution import matrix_rank
 from geometry.pair_angles import AngleTable, Block, PairAngle, angle_table
 
@@ -39,9 +39,9 @@ class Comparison:
         left_out: names of the others: absent from the samples or the target, or without a direction.
         learned: ``(P, P)`` learned cosines G.
         optimal: ``(P, P)`` target cosines G*.
-        gram_error: ``|| G/||G||_F - G*/||G*||_F ||_F`` in [0, sqrt(2)]. Noise of the class means biases it, so its
-            interval is the reflected bootstrap, which takes that bias off to first order only: near 0, and where class
-            means are hardly longer than their noise, it covers the population value less often than it says.
+        gram_error: ``|| G/||G||_F - G*/||G*||_F ||_F`` in [0, sqrt(2)]. Noise of the class means adds to its square,
+            where bootstrap draws are reflected (:func:`geometry.intervals.wider_interval`); where class means are
+            hardly longer than their noise it covers the population value less often than it says.
         relative_error: ``||G - G*||_F / ||G*||_F``.
         alignment: centred kernel alignment of G and G*, at most 1; NaN when one is constant.
         procrustes: ``min_{a,Q} ||a X Q - X*||_F / ||X*||_F`` in [0, 1] over scale and rotation, ``X X^T = G``.
@@ -235,7 +235,9 @@ def _error_interval(
     inner = size + 2.0 * (draws @ optimal)
     lengths = np.sqrt((size + 2.0 * np.einsum("bp,bp->b", draws, draws)) * (size + 2.0 * float(optimal @ optimal)))
     errors = np.sqrt(np.maximum(2.0 - 2.0 * inner / lengths, 0.0))
-    return reflected_interval(estimate, errors, n=learned.samples, level=level, low=0.0, high=GREATEST_ERROR)
+    return wider_interval(
+        estimate, errors, n=learned.samples, level=level, low=0.0, high=GREATEST_ERROR, scale="square"
+    )
 
 
 def _notes(learned: LearnedVectors, left_out: tuple[str, ...], rank: int) -> tuple[str, ...]:

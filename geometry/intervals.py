@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Scale: TypeAlias = Literal["difference", "ratio", "square"]
+"""On which bootstrap draws are reflected about the estimate (:func:`reflected_interval`)."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,22 @@ def percentile_interval(estimate: float, draws: ArrayLike, *, n: int, level: flo
 
 
 def reflected_interval(
-    estimate: float, draws: ArrayLike, *, n: int, level: float, low: float = -np.inf, high: float = np.inf
+    estimate: float,
+    draws: ArrayLike,
+    *,
+    n: int,
+    level: float,
+    low: float = -np.inf,
+    high: float = np.inf,
+    scale: Scale = "difference",
 ) -> Interval:
     """The basic bootstrap interval: the draws reflected about the estimate, kept inside the metric's range.
 
     Class means of few samples are noisy, so a plug-in metric of them is biased, and a resample repeats that bias: its
     draws lie to one side of the estimate, as the estimate lies to one side of the truth. The percentile interval would
-    double the bias; reflection takes it off (Davison & Hinkley 1997, section 5.2). A metric on [0, inf) is reflected on
-    its log scale, ``estimate^2 / draw``, any other as ``2 estimate - draw``. Where bias exceeds scatter the interval
-    lies beside the estimate; ``method`` therefore names the bias.
+    double the bias; reflection takes it off (Davison & Hinkley 1997, section 5.2), exactly where noise adds to the
+    metric on the scale of reflection. Where bias exceeds scatter the interval lies beside the estimate; ``method``
+    therefore names the bias.
 
     Args:
         estimate: value on the sample.
@@ -89,6 +99,9 @@ def reflected_interval(
         level: nominal coverage.
         low: lower end of the metric's range.
         high: upper end.
+        scale: a draw x is reflected about the estimate e as ``2 e - x`` (``difference``), for a quotient as ``e^2 / x``
+            (``ratio``; by difference where a draw is not positive), for a distance as ``sqrt(max(2 e^2 - x^2, 0))``
+            (``square``: noise adds to its square).
 
     >>> result = reflected_interval(2.0, np.linspace(2.0, 4.0, 101), n=10, level=0.9)
     >>> round(result.low, 9), round(result.high, 9)
@@ -98,11 +111,13 @@ def reflected_interval(
     values = values[np.isfinite(values)]
     if values.size == 0 or not np.isfinite(estimate):
         return percentile_interval(estimate, values, n=n, level=level)
-    if low == 0 and np.isinf(high) and estimate > 0 and values.min() > 0:
+    if scale == "ratio" and estimate > 0 and values.min() > 0:
         mirrored = estimate * (estimate / values)
+    elif scale == "square":
+        mirrored = np.sqrt(np.maximum(2 * estimate**2 - values**2, 0.0))
     else:
-        mirrored = np.clip(2 * estimate - values, low, high)
-    interval = percentile_interval(estimate, mirrored, n=n, level=level)
+        mirrored = 2 * estimate - values
+    interval = percentile_interval(estimate, np.clip(mirrored, low, high), n=n, level=level)
     if np.isnan(interval.low):
         return interval
     bias = float(values.mean() - estimate)
@@ -110,7 +125,15 @@ def reflected_interval(
 
 
 def wider_interval(
-    estimate: float, draws: ArrayLike, *, n: int, level: float, low: float = -np.inf, high: float = np.inf
+    estimate: float,
+    draws: ArrayLike,
+    *,
+    n: int,
+    level: float,
+    low: float = -np.inf,
+    high: float = np.inf,
+    scale: Scale = "difference",
+    drawn_from: float | None = None,
 ) -> Interval:
     """The basic and the percentile bootstrap interval, of either end the one farther out (ours).
 
@@ -126,13 +149,21 @@ def wider_interval(
         level: nominal coverage, which either interval may fall short of.
         low: lower end of the metric's range.
         high: upper end.
+        scale: of reflection.
+        drawn_from: value on the distribution that resamples are drawn from, where that is not the sample: draws are
+            taken relative to it (on the scale of a ``ratio`` by quotient, else by difference), as the estimate is to
+            the population's.
 
     >>> result = wider_interval(2.0, np.linspace(2.0, 4.0, 101), n=10, level=0.9)
     >>> round(result.low, 9), round(result.high, 9)
     (0.1, 3.9)
     """
-    mirrored = reflected_interval(estimate, draws, n=n, level=level, low=low, high=high)
-    plain = percentile_interval(estimate, draws, n=n, level=level)
+    values = np.asarray(draws, dtype=np.float64)
+    if drawn_from is not None and np.isfinite(drawn_from):
+        quotient = scale == "ratio" and drawn_from > 0
+        values = values * (estimate / drawn_from) if quotient else np.clip(values + (estimate - drawn_from), low, high)
+    mirrored = reflected_interval(estimate, values, n=n, level=level, low=low, high=high, scale=scale)
+    plain = percentile_interval(estimate, values, n=n, level=level)
     if np.isnan(mirrored.low):
         return mirrored
     method = mirrored.method.replace("basic bootstrap", "basic and percentile bootstrap, the wider end")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.intervals import Interval, reflected_interval, undefined
+from geometry.intervals import Interval, undefined, wider_interval
 from geometry.shots import GROUPS
 
 Array = NDArray[np.float64]
@@ -42,7 +42,7 @@ class Block:
         mean: mean angle residual, learned minus optimal, in degrees.
         rms: root mean square of the angle residuals, in degrees.
         relative_error: ``||G - G*|| / ||G*||`` over the cosines of these pairs, off the diagonal; undefined where the
-            target's are all zero. Its interval is the reflected bootstrap, on the log scale.
+            target's are all zero. Its interval is as that of ``gram_error``.
     """
 
     group: str
@@ -162,4 +162,4 @@ def _interval(estimate: float, draws: Array | None, samples: int, level: float) 
         return undefined(samples, "the target's cosines are all zero", level)
     if draws is None:
         return Interval(estimate, float("nan"), float("nan"), level, samples, "no interval: no resamples")
-    return reflected_interval(estimate, draws, n=samples, level=level, low=0.0)
+    return wider_interval(estimate, draws, n=samples, level=level, low=0.0, scale="square")

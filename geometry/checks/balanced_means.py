@@ -118,13 +118,10 @@ def balanced_means(
             present, one, np.zeros((0, 0)), noise[kept], np.nan, 0, values.shape[1], single, unlinked=unlinked
         )
     pairs = np.triu_indices(present.size, 1)
-    # A redrawn mean of n samples scatters with divisor n, the mean itself with n - 1.
-    scale = np.sqrt(data.counts[cells] / (data.counts[cells] - 1))[:, None]
     middle = base.means[cells]
     drawn = []
     for times in multiplicities(data.labels, resamples, rng, 3 * max(data.residuals.shape[0], base.means.size)):
-        means = middle + scale * (data.moments(times).means[:, cells] - middle)
-        drawn.append(cosines(_gram(weights, means))[:, pairs[0], pairs[1]])
+        drawn.append(cosines(_gram(weights, data.moments(times).means[:, cells]))[:, pairs[0], pairs[1]])
     gram = _gram(weights, middle)
     samples = int(np.isin(labels[index], present).sum())
     spare = np.bincount(cells // shape[0], weights=data.counts[cells] - 1, minlength=shape[1])

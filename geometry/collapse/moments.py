@@ -119,20 +119,29 @@ class LabelledFeatures:
     def moments(self, multiplicity: Array | None = None) -> "ClassMoments":
         """Class means and within-class traces of the sample, or of resamples.
 
+        The samples of a class of n scatter about their own mean with ``(n-1)/n`` of the class's variance, so resamples
+        of few would scatter too little. In a resample every residual is therefore longer by ``sqrt(n/(n-1))`` (Rao and
+        Wu 1988, n drawn of n): redrawn means have the unbiased variance ``s^2/n``, and unit multiplicities are the
+        distribution that resamples are drawn from, not the sample.
+
         Args:
             multiplicity: ``(..., N)`` how often each sorted sample is drawn; class sizes must stay what they are.
         """
+        widening = np.ones(self.counts.size)
+        if multiplicity is not None:
+            widening = np.where(self.counts >= 2, self.counts / np.maximum(self.counts - 1, 1), 1.0)
         drawn = np.ones(self.labels.size) if multiplicity is None else multiplicity
         leading, (total, dimension) = drawn.shape[:-1], self.class_means.shape
         means = np.full((*leading, total, dimension), np.nan)
         traces = np.full((*leading, total), np.nan)
         for k, rows in _blocks(self.counts):
             weights = drawn[..., rows] / self.counts[k]
-            shift = weights @ self.residuals[rows]
+            shift = np.sqrt(widening[k]) * (weights @ self.residuals[rows])
             means[..., k, :] = self.class_means[k] + shift
             if self.counts[k] >= 2:
-                traces[..., k] = np.maximum(weights @ self.squares[rows] - (shift**2).sum(axis=-1), 0.0)
-        return ClassMoments(self, drawn, means, traces)
+                square = widening[k] * (weights @ self.squares[rows])
+                traces[..., k] = np.maximum(square - (shift**2).sum(axis=-1), 0.0)
+        return ClassMoments(self, drawn, means, traces, widening)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +153,14 @@ class ClassMoments:
         multiplicity: ``(..., N)`` how often each sample counts.
         means: ``(..., K, D)`` class means relative to ``source.origin``; NaN where absent.
         within_traces: ``(..., K)``; NaN where n < 2.
+        widening: ``(K,)`` factor on the samples' variances: 1 for the sample, ``n/(n-1)`` for resamples.
     """
 
     source: LabelledFeatures
     multiplicity: Array
     means: Array
     within_traces: Array
+    widening: Array
 
     def statistics(self, weighting: Weighting) -> ClassStatistics:
         """The statistics under one weighting.
@@ -198,7 +209,8 @@ class ClassMoments:
         weights = (self.multiplicity / self.source.counts[self.source.labels])[..., None, :]
         mean = np.add.reduceat(weights * projected, starts, axis=-1)
         square = np.add.reduceat(weights * projected**2, starts, axis=-1)
-        return np.asarray(np.swapaxes(np.maximum(square - mean**2, 0.0), -1, -2), dtype=np.float64)
+        variances = self.widening[here] * np.maximum(square - mean**2, 0.0)
+        return np.asarray(np.swapaxes(variances, -1, -2), dtype=np.float64)
 
 
 def _descending(gram: Array) -> tuple[Array, Array]:

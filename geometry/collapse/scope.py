@@ -31,6 +31,19 @@ NO_RANK_INTERVAL = "no interval: a resample repeats samples, which lowers the ra
 
 
 @dataclass(frozen=True, eq=False)
+class Draws:
+    """A metric on resamples.
+
+    Attributes:
+        values: ``(B,)``.
+        drawn_from: its value on the distribution they are drawn from (:meth:`LabelledFeatures.moments`).
+    """
+
+    values: Array
+    drawn_from: float
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """What is common to every scope of a report.
 
@@ -187,13 +200,16 @@ def draw(
     resamples: int,
     rng: np.random.Generator,
     numbers_each: int,
-) -> dict[Key, Array]:
-    """Values of every metric on every resample, ``(resamples,)`` each."""
+) -> dict[Key, Draws]:
+    """Values of every metric on every resample."""
     batches: dict[Key, list[Array]] = {}
     for drawn in multiplicities(strata, resamples, rng, numbers_each):
         for key, value in values(drawn).items():
             batches.setdefault(key, []).append(np.broadcast_to(value, len(drawn)))
-    return {key: np.concatenate(parts) for key, parts in batches.items()}
+    source = values(np.ones((1, strata.size))) if batches else {}
+    return {
+        key: Draws(np.concatenate(parts), float(np.broadcast_to(source[key], 1)[0])) for key, parts in batches.items()
+    }
 
 
 def unavailable(metric: Metric, counts: NDArray[np.int64], classes: Index, head: bool) -> str | None:
@@ -218,7 +234,7 @@ def unavailable(metric: Metric, counts: NDArray[np.int64], classes: Index, head:
 def interval(
     metric: Metric,
     estimate: Value | None,
-    draws: Array | None,
+    draws: Draws | None,
     n: int,
     level: float,
     reason: str | None,
@@ -234,7 +250,16 @@ def interval(
         return Interval(value, nan, nan, level, n, "infinite: two class means coincide")
     if draws is None:
         return Interval(value, nan, nan, level, n, f"no interval: {fixed}")
-    return wider_interval(value, draws, n=n, level=level, low=metric.low, high=metric.high)
+    return wider_interval(
+        value,
+        draws.values,
+        n=n,
+        level=level,
+        low=metric.low,
+        high=metric.high,
+        scale=metric.scale,
+        drawn_from=draws.drawn_from,
+    )
 
 
 def _carriers(metric: Metric, counts: NDArray[np.int64], classes: Index) -> int:

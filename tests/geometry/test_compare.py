@@ -109,7 +109,7 @@ def test_interval_covers_the_noise_and_narrows_with_samples():
     few, many = (compare(planted(gram, (n,) * 5, noise=1.0), gram).gram_error for n in (10, 1000))
     for interval in (few, many):
         assert interval.low <= interval.high
-        assert interval.method.startswith("basic bootstrap")
+        assert interval.method.startswith("basic and percentile bootstrap")
     assert many.high - many.low < few.high - few.low
     assert many.n == 5000
     assert few.low >= 0

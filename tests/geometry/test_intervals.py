@@ -51,24 +51,69 @@ def test_range_is_kept_and_the_bias_named():
     interval = reflected_interval(0.95, draws, n=5, level=0.95, low=-1, high=1)
     assert interval.low == interval.high == 1
     assert "bias -0.25" in interval.method
-    positive = reflected_interval(2.0, np.linspace(3, 9, 50), n=5, level=0.95, low=0)
+    positive = reflected_interval(2.0, np.linspace(3, 9, 50), n=5, level=0.95, low=0, scale="ratio")
     assert 0 < positive.low < positive.high < 2
 
 
+@pytest.mark.parametrize(
+    ("scale", "noisy"),
+    [
+        ("difference", lambda x, noise: x + noise),
+        ("ratio", lambda x, noise: x * (1 + noise)),
+        ("square", lambda x, noise: np.hypot(x, noise)),
+    ],
+)
+def test_reflection_takes_off_what_noise_adds_on_its_scale(scale, noisy):
+    """What noise does to the truth it does to the estimate again: reflection gives the truth back."""
+    estimate = noisy(0.7, 0.4)
+    found = reflected_interval(estimate, np.full(30, noisy(estimate, 0.4)), n=5, level=0.95, low=0, scale=scale)
+    assert [found.low, found.high] == pytest.approx([0.7, 0.7])
+
+
+def test_a_distance_that_is_all_noise_may_be_zero():
+    found = reflected_interval(1.0, np.linspace(1.2, 1.6, 50), n=5, level=0.95, low=0, scale="square")
+    assert found.low == 0.0 < found.high
+
+
+MIRRORS = {
+    "difference": lambda e, x: 2 * e - x,
+    "ratio": lambda e, x: e**2 / x,
+    "square": lambda e, x: np.sqrt(np.maximum(2 * e**2 - x**2, 0)),
+}
+
+
+@pytest.mark.parametrize("scale", MIRRORS)
 @pytest.mark.parametrize(("low", "high"), [(-np.inf, np.inf), (0.0, np.inf), (0.0, 3.0)])
-def test_the_wider_interval_spans_both_and_holds_the_estimate(low, high):
+def test_the_wider_interval_spans_both_and_holds_the_estimate(low, high, scale):
     rng = np.random.default_rng(0)
     for estimate in (0.5, 1.0, 2.0):
         draws = np.clip(rng.gamma(4.0, 0.3, 99), low, high)
-        found = wider_interval(estimate, draws, n=7, level=0.9, low=low, high=high)
+        found = wider_interval(estimate, draws, n=7, level=0.9, low=low, high=high, scale=scale)
         ends = np.quantile(draws, [0.05, 0.95])
-        log = low == 0.0 and high == np.inf
-        mirrored = np.quantile(estimate**2 / draws if log else np.clip(2 * estimate - draws, low, high), [0.05, 0.95])
+        mirrored = np.quantile(np.clip(MIRRORS[scale](estimate, draws), low, high), [0.05, 0.95])
         assert found.low == pytest.approx(min(ends[0], mirrored[0]))
         assert found.high == pytest.approx(max(ends[1], mirrored[1]))
         assert low <= found.low <= estimate <= found.high <= high
         assert (found.estimate, found.n, found.level) == (estimate, 7, 0.9)
         assert found.method.startswith("basic and percentile bootstrap, the wider end, 99 resamples")
+
+
+@pytest.mark.parametrize("scale", MIRRORS)
+def test_draws_from_elsewhere_are_taken_relative_to_it(scale):
+    """By quotient on the scale of a ratio, by difference else; from the estimate itself nothing changes."""
+    draws = np.random.default_rng(1).gamma(4.0, 0.3, 99)
+    settings = {"n": 7, "level": 0.9, "low": 0.0, "scale": scale}
+    here = wider_interval(1.5, draws, **settings)
+    assert wider_interval(1.5, draws, drawn_from=1.5, **settings) == here
+    moved = draws * 2 if scale == "ratio" else draws + 1.5
+    there = wider_interval(1.5, moved, drawn_from=3.0, **settings)
+    assert [there.low, there.high] == pytest.approx([here.low, here.high])
+
+
+def test_draws_from_elsewhere_stay_in_the_range():
+    draws = np.linspace(0.9, 1.0, 99)
+    found = wider_interval(0.98, draws, n=7, level=0.9, low=0.0, high=1.0, drawn_from=0.93)
+    assert 0.0 <= found.low <= 0.98 <= found.high <= 1.0
 
 
 def test_no_interval_without_draws_or_estimate():

@@ -1,72 +1,69 @@
-"""How often the nominal 95 % intervals of collapse metrics miss the population's value, as `measure` states it.
+"""How often the nominal 95 % intervals of collapse metrics miss the population's value, as `measure` states it."""
 
-Its table is ``missed(counts, 1000)``: ``python -c "from tests.geometry.collapse.test_coverage import missed;
-print(missed((60, 40, 20, 10, 6), 1000))"``, eight seconds.
-"""
+import re
 
 import numpy as np
 import pytest
 
-from geometry.collapse import METRICS, LabelledFeatures
-from geometry.collapse.scope import class_values, draw, interval
+from benchmarks.coverage import CLASSES, DESIGNS, DEVIATION, DIMENSION, DIRECTIONS, intervals, means, missed, population
+from geometry.collapse import measure
 
-DIMENSION, SPREAD, LENGTHS = 8, 0.4, np.array([[2.0], [2.0], [1.5], [1.5], [1.0]])
-CLASSES = np.arange(5)
-MEANS = np.linalg.qr(np.random.default_rng(0).normal(size=(DIMENSION, DIMENSION)))[0][:5] * LENGTHS
-METHOD = "basic and percentile bootstrap, the wider end, 200 resamples"
+COUNTS = dict(zip(("60 each", "60, 40, 20, 10, 6", "60, 40, 20, 5, 3"), DESIGNS, strict=True))
+SETS = {DESIGNS[0]: 60, DESIGNS[1]: 100, DESIGNS[2]: 60}
 
 
-def population():
-    """The metrics of the normal classes themselves, from their formulas."""
-    centred = MEANS - MEANS.mean(axis=0)
-    between = centred.T @ centred / CLASSES.size
-    pairs = [(i, j) for i in CLASSES for j in CLASSES if i < j]
+def stated():
+    """The table in `measure`'s docstring: the share of misses by directions, samples and metric, in percent."""
+    lines = measure.__doc__.split("::\n\n")[1].split("\n\n")[0].splitlines()
+    names = lines[0].split()[2:]
+    found = {}
+    for line in lines[1:]:
+        directions, samples, *numbers = re.fullmatch(
+            r" +(\w+) +(60 each|[\d, ]+\d)  +" + r" *([\d.]+)" * len(names), line
+        ).groups()
+        found[directions, COUNTS[samples.strip()]] = dict(zip(names, map(float, numbers), strict=True))
+    return found
+
+
+def formulas(centres):
+    """The metrics of the normal classes themselves."""
+    centred = centres - centres.mean(axis=0)
+    between = centred.T @ centred / CLASSES
+    pairs = [(i, j) for i in range(CLASSES) for j in range(CLASSES) if i < j]
     length = np.linalg.norm(centred, axis=1)
     cosine = np.array([centred[i] @ centred[j] / (length[i] * length[j]) for i, j in pairs])
+    cdnv = [DIMENSION * DEVIATION**2 / np.sum((centres[i] - centres[j]) ** 2) for i, j in pairs]
+    log_energy = [-np.log(np.linalg.norm(centred[i] / length[i] - centred[j] / length[j])) for i, j in pairs]
     return {
-        "nc1": SPREAD**2 * np.trace(np.linalg.pinv(between)) / CLASSES.size,
-        "trace_ratio": DIMENSION * SPREAD**2 / np.trace(between),
-        "cdnv": np.mean([DIMENSION * SPREAD**2 / np.sum((MEANS[i] - MEANS[j]) ** 2) for i, j in pairs]),
+        "nc1": DEVIATION**2 * np.trace(np.linalg.pinv(between)) / CLASSES,
+        "trace_ratio": DIMENSION * DEVIATION**2 / np.trace(between),
+        "cdnv": np.mean(cdnv),
+        "cdnv_max": np.max(cdnv),
         "means_norm_cov": length.std() / length.mean(),
         "means_cosine": cosine.mean(),
         "means_cosine_std": cosine.std(),
-        "means_max_equiangularity": np.abs(cosine + 1 / (CLASSES.size - 1)).mean(),
+        "means_max_equiangularity": np.abs(cosine + 1 / (CLASSES - 1)).mean(),
         "means_min_angle": np.degrees(np.arccos(cosine.max())),
+        "means_gnc2": np.mean(log_energy),
+        "means_gnc2_variance": np.var(log_energy),
+        "relative_error": np.linalg.norm(cosine + 1 / (CLASSES - 1)) / np.sqrt(len(pairs)) * (CLASSES - 1),
     }
 
 
-def missed(counts, trials):
-    """Share of data sets whose interval misses, by metric."""
-    truth, labels = population(), np.repeat(CLASSES, counts)
-    wrong = dict.fromkeys(truth, 0)
-
-    def values(moments):
-        found = class_values(moments.statistics("balanced"), CLASSES, None)
-        return {name: found[name] for name in truth}
-
-    for trial in range(trials):
-        rng = np.random.default_rng([0, trial])
-        data = LabelledFeatures.of(MEANS[labels] + SPREAD * rng.normal(size=(labels.size, DIMENSION)), labels)
-        estimates = values(data.moments())
-        draws = draw(lambda drawn, data=data: values(data.moments(drawn)), labels, 200, rng, 1000)
-        for name, value in truth.items():
-            found = interval(METRICS[name], estimates[name], draws[name], labels.size, 0.95, None)
-            assert found.method.startswith(METHOD)
-            wrong[name] += not found.low <= value <= found.high
-    return {name: count / trials for name, count in wrong.items()}
+@pytest.mark.parametrize("directions", DIRECTIONS)
+def test_the_population_has_the_metrics_of_its_formulas(directions):
+    centres = means(directions, np.random.default_rng(0))
+    found = intervals(population(centres), 0, 0)
+    for name, value in formulas(centres).items():
+        assert found[name][0] == pytest.approx(value), name
 
 
-@pytest.mark.parametrize(
-    ("counts", "trials", "stated"),
-    [
-        ((60, 60, 60, 60, 60), 100, (4, 3, 3, 4, 4, 7, 4, 6)),
-        ((60, 40, 20, 10, 6), 200, (9, 5, 6, 5, 12, 24, 10, 11)),
-        ((60, 40, 20, 5, 3), 100, (13, 8, 12, 9, 18, 39, 18, 17)),
-    ],
-)
-def test_intervals_miss_as_often_as_stated(counts, trials, stated):
-    """Within three standard deviations; basic bootstrap intervals miss the mean cosine in 23 % of the second row."""
-    found = missed(counts, trials)
-    for (name, share), percent in zip(found.items(), stated, strict=True):
+@pytest.mark.parametrize("directions", DIRECTIONS)
+@pytest.mark.parametrize("counts", DESIGNS)
+def test_intervals_miss_as_often_as_stated(counts, directions):
+    """Within three standard deviations of what 1,000 data sets gave."""
+    found = missed(counts, directions, SETS[counts])
+    for name, percent in stated()[directions, counts].items():
+        outside = found[name if name in found else f"means_{name}"]
         rate = percent / 100
-        assert abs(share - rate) <= 3 * np.sqrt(rate * (1 - rate) / trials), (name, share)
+        assert abs(np.mean(outside) - rate) <= 3 * np.sqrt(rate * (1 - rate) / len(outside)), name

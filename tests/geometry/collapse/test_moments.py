@@ -29,6 +29,27 @@ def test_means_traces_and_gram_against_loops():
         assert stats.present.tolist() == [0, 3, 7]
 
 
+def widened(x, y):
+    """What resamples are drawn from: every class spread about its mean with its unbiased variance."""
+    found = np.array(x)
+    for k in np.unique(y):
+        n, mean = (y == k).sum(), x[y == k].mean(axis=0)
+        found[y == k] = mean + np.sqrt(n / max(n - 1, 1)) * (x[y == k] - mean)
+    return found
+
+
+def test_resamples_are_drawn_from_classes_of_unbiased_variance():
+    rng = np.random.default_rng(5)
+    y = np.repeat([0, 1], [4, 9])
+    x = rng.normal(size=(13, 3))
+    for k in (0, 1):
+        np.testing.assert_allclose(np.cov(widened(x, y)[y == k].T, ddof=0), np.cov(x[y == k].T, ddof=1))
+    data = LabelledFeatures.of(x, y)
+    drawn = np.stack([np.bincount(rng.integers(0, 4, 4), minlength=4) for _ in range(20000)]).astype(float)
+    means = data.moments(np.concatenate([drawn, np.ones((20000, 9))], axis=1)).means[:, 0]
+    np.testing.assert_allclose(means.var(axis=0), x[:4].var(axis=0, ddof=1) / 4, rtol=0.05)
+
+
 def test_a_resample_equals_the_drawn_samples_measured_afresh():
     rng = np.random.default_rng(1)
     y = np.repeat([0, 1, 2], [30, 12, 2])
@@ -38,7 +59,7 @@ def test_a_resample_equals_the_drawn_samples_measured_afresh():
     counts = np.bincount(drawn, minlength=44).astype(float)[None]
     for weighting in ("balanced", "pooled"):
         stack = data.moments(counts[:, data.order]).statistics(weighting)
-        fresh = class_statistics(x[drawn], y[drawn], weighting=weighting)
+        fresh = class_statistics(widened(x, y)[drawn], y[drawn], weighting=weighting)
         np.testing.assert_allclose(stack.gram[0], fresh.gram, atol=1e-12)
         np.testing.assert_allclose(stack.within_traces[0], fresh.within_traces, atol=1e-12)
         np.testing.assert_allclose(stack.global_mean[0], fresh.global_mean, atol=1e-12)
@@ -56,15 +77,16 @@ def test_class_variances_of_a_resample_lie_along_the_samples_eigenvectors():
     vectors = np.linalg.eigh(offset.T @ offset)[1][:, ::-1]
     for k in range(3):
         for r in range(2):  # the third eigenvalue is zero
-            assert stack.within_along[0, k, r] == pytest.approx((x[drawn][y == k] @ vectors[:, r]).var())
+            assert stack.within_along[0, k, r] == pytest.approx((widened(x, y)[drawn][y == k] @ vectors[:, r]).var())
     assert (stack.within_along[0, :, 2] == 0).all()
 
 
-def test_stack_of_unit_multiplicities_is_the_sample():
+def test_unit_multiplicities_are_what_resamples_are_drawn_from():
     rng = np.random.default_rng(2)
     y = np.repeat([0, 2, 3], [9, 4, 1])
-    data = LabelledFeatures.of(rng.normal(size=(14, 5)), y)
-    one, stack = (m.statistics("pooled") for m in (data.moments(), data.moments(np.ones((3, 14)))))
+    x = rng.normal(size=(14, 5))
+    one = LabelledFeatures.of(widened(x, y), y).moments().statistics("pooled")
+    stack = LabelledFeatures.of(x, y).moments(np.ones((3, 14))).statistics("pooled")
     for name in ("gram", "spectrum", "within_along", "within_traces", "centred_means", "tolerance"):
         for row in getattr(stack, name):
             np.testing.assert_allclose(row, getattr(one, name), rtol=1e-9, atol=1e-12)
