@@ -26,8 +26,8 @@ CONVENTIONS = (
     "intervals: basic and percentile bootstrap, the wider end, samples redrawn inside classes (across domains: inside "
     "cells) with residuals longer by sqrt(n/(n-1)); NC4's means stay fixed",
     "intervals cover less than their level where classes have a handful of samples: of five classes of 60 to 6 samples "
-    "95 % intervals of nc1 missed in 8 %, of the mean cosine of class means in 9 %, of the largest CDNV in 11 %, of the "
-    "smallest angle in 12 % (python -m benchmarks.coverage)",
+    "95 % intervals of nc1 missed in 8 %, of the mean cosine of class means in 9 %, of the largest CDNV in 11 %, of "
+    "the smallest angle in 12 % (python -m benchmarks.coverage)",
     "intervals over samples say nothing about other training runs; classes of one sample cannot scatter",
 )
 
