@@ -3,9 +3,12 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import yaml
+
+from experiments.cli.check_study import ALL_MODELS, COUNT_HEADER, counted
 
 NEEDS_SEVERAL = "minority_gain"
 
@@ -49,6 +52,8 @@ def test_several_runs_are_judged_together_and_kept(tailgeom, two, tmp_path):
     counted = {row["subject"]: row for row in found["single_runs"]}
     assert counted["feature space"]["runs"] == 2
     assert (tmp_path / "out" / "verdict_matrix.png").exists()
+    with (tmp_path / "out" / "check_study_counts.csv").open() as file:
+        assert [row["runs"] for row in csv.DictReader(file) if row["subject"] == "feature space"] == ["2"]
     before = [(run / "results" / "check_study.json").stat().st_mtime_ns for run in two]
     assert tailgeom(*words)[0] == 0
     assert [(run / "results" / "check_study.json").stat().st_mtime_ns for run in two] == before  # used again
@@ -58,6 +63,32 @@ def test_several_runs_are_judged_together_and_kept(tailgeom, two, tmp_path):
     code, _, err = tailgeom("check", *two, "--require", "hard_negatives", "--resamples", "20", "--jobs", "1")
     assert code == 1
     assert "Required check hard_negatives was not run (no run has what it needs" in err
+
+
+def test_verdicts_are_counted_by_setting_and_model_and_over_all_models():
+    def run(setting):
+        return SimpleNamespace(place=SimpleNamespace(dataset="pacs", setting=setting))
+
+    def said(verdict, number, check="simplex"):
+        return {"check": check, "subject": "means", "verdict": verdict, "estimate": {"estimate": number}}
+
+    single = [
+        (run("heavy"), "erm", [said("holds", 1.0), said("undecided", None, "margins")]),
+        (run("heavy"), "erm", [said("does not hold", 3.0)]),
+        (run("heavy"), "ndcl", [said("holds", 5.0)]),
+        (run("balanced"), "erm", [said("undecided", 7.0)]),
+    ]
+    rows = [tuple(row[name] for name in COUNT_HEADER) for row in counted(single)]
+    assert rows == [
+        ("pacs", "heavy", "erm", "simplex", "means", 1, 0, 1, 2.0, 2),
+        ("pacs", "heavy", "erm", "margins", "means", 0, 1, 0, None, 1),
+        ("pacs", "heavy", "ndcl", "simplex", "means", 1, 0, 0, 5.0, 1),
+        ("pacs", "balanced", "erm", "simplex", "means", 0, 1, 0, 7.0, 1),
+        ("pacs", "heavy", ALL_MODELS, "simplex", "means", 2, 0, 1, 3.0, 3),
+        ("pacs", "heavy", ALL_MODELS, "margins", "means", 0, 1, 0, None, 1),
+        ("pacs", "balanced", ALL_MODELS, "simplex", "means", 0, 1, 0, 7.0, 1),
+    ]
+    assert all(row["model"] == "erm" for row in counted(single[:2]))
 
 
 def test_a_required_check_that_fails_is_explained(tailgeom, trained):

@@ -20,6 +20,10 @@ from geometry.checks.across_runs.summary import OUTCOMES, Place
 from geometry.errors import DataError
 
 NAME = "check_study"
+ALL_MODELS = "all models"
+COUNT_HEADER = (
+    "dataset", "setting", "model", "check", "subject", "holds", "undecided", "does not hold", "median", "runs",
+)  # fmt: skip
 RUN_HEADER = ("dataset", "setting", "held_out", "model", "seed", "path", *HEADER)
 GAIN_LABELS = {
     "minority_gain": ("gain in accuracy on few-shot classes of the target", "better"),
@@ -92,20 +96,27 @@ def summary_of(kept: Mapping[str, Any], variant: str) -> RunSummary:
 
 
 def counted(single: Sequence[tuple[Run, str, Sequence[Mapping[str, Any]]]]) -> list[dict[str, Any]]:
-    """For every model and claim: how many runs say what, and the median of the number that decides."""
-    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
-    for _, model, verdicts in single:
+    """For every setting, model and claim: how many runs say what, and the median of the number that decides.
+
+    Where there are several models, the sums over them come last, as one more model of each setting.
+    """
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    sums: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for run, model, verdicts in single:
         for verdict in verdicts:
-            groups.setdefault((model, verdict["check"], verdict["subject"]), []).append(verdict)
+            place, claim = (run.place.dataset, run.place.setting), (verdict["check"], verdict["subject"])
+            groups.setdefault((*place, model, *claim), []).append(verdict)
+            sums.setdefault((*place, ALL_MODELS, *claim), []).append(verdict)
+    if len({model for _, model, _ in single}) > 1:
+        groups |= sums
     rows = []
-    for (model, check, subject), members in groups.items():
+    for key, members in groups.items():
         numbers = [run_records.number(v["estimate"]["estimate"]) for v in members]
         known = [value for value in numbers if np.isfinite(value)]
         count = {name: sum(v["verdict"] == name for v in members) for name in ("holds", "undecided", "does not hold")}
         middle = float(np.median(known)) if known else None
-        rows.append(
-            {"model": model, "check": check, "subject": subject, **count, "median": middle, "runs": len(members)}
-        )
+        named = dict(zip(COUNT_HEADER, key, strict=False))
+        rows.append({**named, **count, "median": middle, "runs": len(members)})
     return rows
 
 
@@ -115,7 +126,7 @@ def save(
     single: Sequence[tuple[Run, str, Sequence[Mapping[str, Any]]]],
     summaries: Sequence[RunSummary],
 ) -> None:
-    """Write both kinds of verdict as JSON, CSV and LaTeX, the outcomes of every run, and the figures."""
+    """Write both kinds of verdict as JSON, CSV and LaTeX, counts and outcomes of the runs, and the figures."""
     from figures import paired_gains, style, verdict_matrix
 
     save_result(directory, NAME, payload, HEADER, [verdict_row(verdict) for verdict in payload["across_runs"]])
@@ -125,6 +136,8 @@ def save(
         for verdict in verdicts
     ]
     write_csv(directory / f"{NAME}_single_runs.csv", RUN_HEADER, rows)
+    counts = [[row[name] for name in COUNT_HEADER] for row in payload["single_runs"]]
+    write_csv(directory / f"{NAME}_counts.csv", COUNT_HEADER, counts)
     write_csv(
         directory / f"{NAME}_outcomes.csv",
         (*Place._fields, "model", *OUTCOMES),
@@ -153,7 +166,8 @@ def show(command: Check, payload: Mapping[str, Any], across: Sequence[Any]) -> N
     ran = [verdict for verdict in across if could_run(verdict)]
     if ran:
         print_table(f"{payload['runs']} runs: claims about algorithms", *describe(ran))
-    columns = ("model", "check", "subject", "holds", "undecided", "does not hold", "median")
+    several = len({(row["dataset"], row["setting"]) for row in payload["single_runs"]}) > 1
+    columns = [name for name in COUNT_HEADER[:-1] if several or name not in ("dataset", "setting")]
     rows = [[row[name] for name in columns] for row in payload["single_runs"]]
     if rows:
         print_table("claims about single models: runs by verdict", columns, rows)
