@@ -5,8 +5,19 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks.coverage import CLASSES, DESIGNS, DEVIATION, DIMENSION, DIRECTIONS, intervals, means, missed, population
 from geometry.collapse import measure
+from tests.geometry.collapse.planted_classes import (
+    CLASSES,
+    DESIGNS,
+    DEVIATION,
+    DIMENSION,
+    DIRECTIONS,
+    intervals,
+    means,
+    outside,
+    pairs,
+    population,
+)
 
 COUNTS = dict(zip(("60 each", "60, 40, 20, 10, 6", "60, 40, 20, 5, 3"), DESIGNS, strict=True))
 SETS = {DESIGNS[0]: 60, DESIGNS[1]: 100, DESIGNS[2]: 60}
@@ -62,8 +73,9 @@ def test_the_population_has_the_metrics_of_its_formulas(directions):
 @pytest.mark.parametrize("counts", DESIGNS)
 def test_intervals_miss_as_often_as_stated(counts, directions):
     """Within three standard deviations of what 1,000 data sets gave."""
-    found = missed(counts, directions, SETS[counts])
+    found = [outside(*pair) for pair in pairs(counts, directions, SETS[counts], 200, 0)]
     for name, percent in stated()[directions, counts].items():
-        outside = found[name if name in found else f"means_{name}"]
+        key = name if name in found[0] else f"means_{name}"
+        wrong = [one[key] for one in found if key in one]
         rate = percent / 100
-        assert abs(np.mean(outside) - rate) <= 3 * np.sqrt(rate * (1 - rate) / len(outside)), name
+        assert abs(np.mean(wrong) - rate) <= 3 * np.sqrt(rate * (1 - rate) / len(wrong)), name
