@@ -134,7 +134,7 @@ class Split:
         for name, mask in group_masks(groups).items():
             named = [cls for cls, inside in zip(split.catalogue.classes, mask, strict=True) if inside]
             shown = f"{', '.join(named[:WIDEST_TABLE])}{', ...' if len(named) > WIDEST_TABLE else ''}"
-            print(f"{name}: {len(named)} of {len(mask)} classes, {shown}")
+            print(f"{name}, {len(named)} of {len(mask)} classes{': ' if named else ''}{shown}")
         if broken:
             print(f"{len(broken)} broken files left out: {', '.join(broken[:10])}")
         return 0
