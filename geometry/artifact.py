@@ -170,7 +170,7 @@ class Artifact:
         """
         if TRAIN in self.split_names:
             return TRAIN
-        misspelt = any(name.strip().casefold().startswith(TRAIN) for name in self.split_names)
+        misspelt = any(of_training(name) for name in self.split_names)
         if not self._counts_known or (misspelt and len(self.split_names) > 1):
             raise self._no_train_split()
         return "all"
@@ -251,6 +251,15 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         DataError: no file there, or a broken one; a pickle inside.
     """
     return files.read_safetensors(Path(path))
+
+
+def of_training(split: str) -> bool:
+    """Whether a split's name says that its samples were trained on, however it is spelt.
+
+    >>> of_training("train"), of_training(" Train_2"), of_training("validation")
+    (True, True, False)
+    """
+    return split.strip().casefold().startswith(TRAIN)
 
 
 def _position(name: str, names: tuple[str, ...], what: str) -> int:

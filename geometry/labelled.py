@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.artifact import Artifact
+from geometry.artifact import Artifact, of_training
 from geometry.errors import DataError
 
 TRAIN, UNLABELLED = "train", "unlabelled"
@@ -16,8 +16,8 @@ def has_unlabelled(artifact: Artifact) -> bool:
 
 
 def trained_on(artifact: Artifact) -> NDArray[np.bool_]:
-    """``(N,)`` which samples were trained on, with their class or without it."""
-    codes = [code for code, name in enumerate(artifact.split_names) if name in (TRAIN, UNLABELLED)]
+    """``(N,)`` which samples were trained on, with their class or without it; a split ``Train`` or ``train_2`` was."""
+    codes = [code for code, name in enumerate(artifact.split_names) if of_training(name) or name == UNLABELLED]
     return np.isin(artifact.split, codes)
 
 

@@ -83,6 +83,13 @@ def test_no_check_takes_an_unlabelled_training_sample_for_an_unseen_one(artifact
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["Train", " train", "TRAINING", "train_2"])
+def test_no_check_takes_a_training_split_of_another_spelling_for_unseen(artifact, name):
+    named = replace(artifact, split_names=(name, *artifact.split_names[1:]), train_counts=artifact.training_counts)
+    assert (trained_on(named) == trained_on(artifact)).all()
+    assert len(unseen(named).labels) == 300 + 100
+
+
 def test_complexity_divides_by_labelled_samples_and_the_prior_counts_all(artifact):
     report = estimate(artifact, resamples=20)
     found = [term for term in report.complexity if term.scale == "logit"]
