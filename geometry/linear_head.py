@@ -55,9 +55,9 @@ def follows_head(artifact: Artifact) -> bool:
 
 def head_note(artifact: Artifact) -> str:
     """One sentence where the logits are not the head's scores, else nothing."""
-    if follows_head(artifact):
-        return ""
     share = head_disagreement(artifact)
+    if not share > TOLERANCE:  # nor where there is nothing to compare
+        return ""
     return (
         f"The logits are not the scores of the head: they differ from features @ head_weight.T + head_bias by up to "
         f"{share:.2g} of their spread, so what reads the logits and what reads the head are of two classifiers."
