@@ -69,7 +69,7 @@ def test_full_disk_keeps_the_last_checkpoint(tmp_path, trained, limit):
         "cpu",
     ]
     command = [sys.executable, "-m", "experiments.cli", *words]
-    found = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, timeout=120)
+    found = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, timeout=300)
     assert found.returncode == DATA
     message = [line for line in found.stderr.splitlines() if line.startswith("tailgeom:")]
     assert len(message) == 1
@@ -77,7 +77,7 @@ def test_full_disk_keeps_the_last_checkpoint(tmp_path, trained, limit):
     assert not (run / "done").exists()
     assert not (run / "checkpoint").exists()
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert found.returncode == 0, found.stderr
     assert (run / "done").exists()
 

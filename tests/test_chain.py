@@ -144,7 +144,7 @@ def test_report_opens_in_a_browser_without_errors(demo, tmp_path):
         [CHROMIUM, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", copy.as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert "<title>true!</title>" in found.stdout
     assert not [line for line in found.stderr.splitlines() if "CONSOLE" in line]

@@ -131,7 +131,7 @@ def test_several_processes_find_the_same(tailgeom, cache, tmp_path):
         [sys.executable, "-W", "error", "-m", "experiments.cli", *words],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "TAILGEOM_CACHE": str(tmp_path / "other")},
     )
     assert (found.returncode, found.stderr) == (0, "")

@@ -175,7 +175,7 @@ def killed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("killed")
     words = [sys.executable, __file__, str(folder)]
     found = subprocess.run(
-        words, capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        words, capture_output=True, text=True, timeout=900, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     assert found.returncode == 0, found.stderr
     return folder, json.loads(found.stdout)

@@ -45,7 +45,7 @@ def test_a_build_that_fails_leaves_nothing(tmp_path):
 
 
 def test_of_two_builders_one_wins_and_both_read_a_whole_set(tmp_path):
-    both_building = threading.Barrier(2, timeout=20)
+    both_building = threading.Barrier(2, timeout=120)
     results, contents = [], []
 
     def build(folder: Path) -> None:
